@@ -1,0 +1,3 @@
+noinst_LIBRARIES += libcli.a
+libcli_a_SOURCES = \
+	%D%/cli.c %D%/cli.h

@@ -1,0 +1,70 @@
+/*
+ * Counters, gauges and histograms of this process: one table gives their names,
+ * labels and help, and the Prometheus text (exposition format 0.0.4).
+ *
+ * Any thread; each update is one relaxed atomic addition.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* kind, field, name, labels (or ""), help.  Rows of one name stand together. */
+#define METRICS(M)                                                             \
+	M(COUNTER, opens_local, "acached_opens_total", "mode=\"local\"",       \
+	  "opens by how they will be read")                                    \
+	M(COUNTER, opens_remote, "acached_opens_total", "mode=\"remote\"", "") \
+	M(COUNTER, opens_miss, "acached_opens_total", "mode=\"miss\"", "")     \
+	M(COUNTER, reads_local, "acached_reads_total", "source=\"local\"",     \
+	  "reads that reach us by where the bytes were")                       \
+	M(COUNTER, reads_peer, "acached_reads_total", "source=\"peer\"", "")   \
+	M(COUNTER, reads_ufs, "acached_reads_total", "source=\"ufs\"", "")     \
+	M(COUNTER, bytes_local, "acached_read_bytes_total",                    \
+	  "source=\"local\"", "bytes of these reads")                          \
+	M(COUNTER, bytes_peer, "acached_read_bytes_total", "source=\"peer\"",  \
+	  "")                                                                  \
+	M(COUNTER, bytes_ufs, "acached_read_bytes_total", "source=\"ufs\"",    \
+	  "")                                                                  \
+	M(COUNTER, ufs_ok, "acached_ufs_requests_total", "status=\"2xx\"",     \
+	  "requests to under-storage by status")                               \
+	M(COUNTER, ufs_4xx, "acached_ufs_requests_total", "status=\"4xx\"",    \
+	  "")                                                                  \
+	M(COUNTER, ufs_5xx, "acached_ufs_requests_total", "status=\"5xx\"",    \
+	  "")                                                                  \
+	M(COUNTER, ufs_error, "acached_ufs_requests_total",                    \
+	  "status=\"error\"", "")                                              \
+	M(COUNTER, ufs_bytes, "acached_ufs_read_bytes_total", "",              \
+	  "bytes received from under-storage")                                 \
+	M(COUNTER, ufs_retries, "acached_ufs_retries_total", "",               \
+	  "requests to under-storage sent again")                              \
+	M(COUNTER, evictions, "acached_evictions_total", "", "files evicted")  \
+	M(COUNTER, evicted_bytes, "acached_evicted_bytes_total", "",           \
+	  "bytes evicted")                                                     \
+	M(COUNTER, not_admitted, "acached_not_admitted_total", "",             \
+	  "fills that the policy did not cache")                               \
+	M(GAUGE, cache_capacity, "acached_cache_capacity_bytes", "",           \
+	  "room for cached blocks")                                            \
+	M(GAUGE, cache_used, "acached_cache_used_bytes", "",                   \
+	  "bytes on disk of cached blocks")                                    \
+	M(COUNTER, rpcs, "acached_rpcs_total", "", "calls served")             \
+	M(COUNTER, rpc_errors, "acached_rpc_errors_total", "",                 \
+	  "calls answered with an error")                                      \
+	M(COUNTER, bad_frames, "acached_bad_frames_total", "",                 \
+	  "connections closed for a bad frame")                                \
+	M(HISTOGRAM, fill_us, "acached_fill_seconds", "",                      \
+	  "from a miss to its bytes")
+
+enum metric {
+#define METRIC_ENUM(kind, field, name, labels, help) METRIC_##field,
+	METRICS(METRIC_ENUM)
+#undef METRIC_ENUM
+		METRIC_COUNT
+};
+
+void metric_add(enum metric m, uint64_t n);
+void metric_set(enum metric m, uint64_t value);     /* gauges */
+void metric_observe_us(enum metric m, uint64_t us); /* histograms */
+uint64_t metric_value(enum metric m); /* of a histogram: how many */
+
+/* The Prometheus text of all of them; the caller frees it. */
+char *metrics_text(void);

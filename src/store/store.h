@@ -1,0 +1,131 @@
+/*
+ * The block store: cached blocks on a worker's directories.
+ *
+ * Any of the worker's loops may call it; it locks inside and never holds a lock
+ * over I/O or a callback.  Blocks of a file lie in one sparse backing file a
+ * version, each at its own offset, in pages of 1 MiB with presence bits and a
+ * CRC32C per fixed chunk; nobody else knows.
+ *
+ * Every request is asynchronous: `done` comes once, on `req->loop`, never
+ * before the call returns; the request may be freed or reused inside it.
+ */
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "runtime/workpool.h"
+
+#define STORE_PAGE (UINT64_C(1) << 20) /* bytes: the unit of filling */
+
+struct store;
+
+struct store_dir {
+	const char *path;
+	uint64_t capacity; /* bytes that the directory may use on its disk */
+};
+
+struct store_options {
+	const struct store_dir *dirs;
+	unsigned n_dirs;
+	uint64_t block_size; /* bytes; a change empties the store */
+	const uint8_t
+		*cluster;    /* 16 bytes: another cluster's store is refused */
+	const char *evictor; /* "retain", "lru": see core/evictor.h */
+	unsigned threads;    /* disk threads a directory; 0: simulated */
+	/* Called on any thread when a directory goes out of service. */
+	void (*failed)(void *owner, const char *dir, const struct err *err);
+	void *owner;
+};
+
+int store_open(struct store **out, const struct store_options *options,
+	       struct err *err) MUST_CHECK;
+/* No request may be in flight.  Leaves the mark of a clean stop. */
+void store_close(struct store *s);
+
+struct store_req;
+typedef void (*store_done_fn)(struct store_req *req, ssize_t result);
+
+struct store_req {
+	struct loop *loop;
+	uint64_t file;      /* the id of this version */
+	uint64_t file_size; /* bytes */
+	uint64_t offset;    /* in the file */
+	void *buf;
+	size_t len;
+	struct err err;
+
+	/* private */
+	store_done_fn done;
+	struct task task;
+	void *state;
+};
+
+/* The bytes read, all checked against their checksums if the store was not
+ * closed cleanly; -ENOENT if the first page is not present (a later one that is
+ * not ends the read early). */
+void store_read(struct store *s, struct store_req *req, store_done_fn done);
+
+/* Writes whole pages (the last one of the file may be short): data first, then
+ * the index record with their checksums.  Room is made by eviction; -ENOSPC if
+ * there is none, ERR_NOT_ADMITTED if the policy says so; the bytes are then
+ * simply not cached. */
+void store_fill(struct store *s, struct store_req *req, store_done_fn done);
+
+/* Bytes present from `offset` on without a gap, up to `len`; 0: none.  Takes no
+ * I/O. */
+uint64_t store_present(struct store *s, uint64_t file, uint64_t offset,
+		       uint64_t len);
+
+/* Somebody opened the file: tells the policy.  Unknown files too. */
+void store_touch(struct store *s, uint64_t file, uint64_t file_size);
+
+/*
+ * A read-only descriptor, borrowed, to be sent with SCM_RIGHTS: of a file that
+ * is complete and verified since the last unclean stop, else -EAGAIN; -EBUSY
+ * when grants hold half the room.  From the first grant until as many releases,
+ * the file's space counts as used, evicted or not, and nothing in it changes.
+ */
+int store_grant(struct store *s, uint64_t file);
+void store_release(struct store *s, uint64_t file);
+
+/* The granted files that eviction waits for, once each time it does; `fn` may
+ * come on any thread. */
+void store_on_let_go(struct store *s,
+		     void (*fn)(void *owner, const uint64_t *files, size_t n),
+		     void *owner);
+
+/* Forgets a file; the bytes that come free, now or after its last release. */
+uint64_t store_drop(struct store *s, uint64_t file);
+
+struct store_file_state {
+	uint64_t size, present; /* bytes */
+	bool complete, verified, granted;
+	const char *dir;
+};
+
+/* -ENOENT: nothing of it is cached. */
+int store_file_state(struct store *s, uint64_t file,
+		     struct store_file_state *out);
+
+struct store_totals {
+	uint64_t capacity,
+		used; /* bytes on disk: allocated blocks and inodes */
+	uint64_t files, granted;
+	uint64_t evictions, evicted_bytes, not_admitted;
+	unsigned dirs_failed;
+	uint64_t unverified; /* files the background check has yet to see */
+};
+
+void store_totals(struct store *s, struct store_totals *out);
+
+/* What to tell the master: calls fn for each file that gained its first page,
+ * became complete, or lost its last since the previous call, or with `all` for
+ * each file there is. */
+enum store_change { STORE_ADDED, STORE_COMPLETE, STORE_REMOVED };
+void store_take_changes(struct store *s, bool all,
+			void (*fn)(void *owner, uint64_t file,
+				   enum store_change change),
+			void *owner);

@@ -1,0 +1,5 @@
+check_PROGRAMS += \
+	%D%/test_loop \
+	%D%/test_workpool
+%C%_test_loop_LDADD = libtest.a $(RUNTIME_LIBS) $(CMOCKA_LIBS)
+%C%_test_workpool_LDADD = libtest.a $(RUNTIME_LIBS) $(CMOCKA_LIBS)

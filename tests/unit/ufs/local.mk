@@ -1,0 +1,3 @@
+check_PROGRAMS += \
+	%D%/test_ufs_local
+%C%_test_ufs_local_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
