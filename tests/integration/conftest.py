@@ -1,0 +1,137 @@
+"""Fixtures: one S3 server a run, a bucket and a proxy a test, clusters that
+leave nothing behind."""
+
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "lib"))
+
+import acached  # noqa: E402
+import data  # noqa: E402
+import rgw as ceph  # noqa: E402
+import s3proxy  # noqa: E402
+
+for name in [k for k in os.environ if k.startswith("AWS_")]:
+    del os.environ[name]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: not in tests/run --quick")
+    config.addinivalue_line("markers", "long: only in tests/run --long")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--keep", action="store_true",
+                     help="keep the directories of failed tests")
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    setattr(item, "report_" + report.when, report)
+
+
+@pytest.fixture(scope="session")
+def rgw():
+    """A real S3 server; skipped by name where Ceph is not installed."""
+    missing = ceph.missing_programs()
+    if missing:
+        pytest.skip("no S3 server: %s missing (contrib/install-deps --test)" %
+                    ", ".join(missing))
+    top = tempfile.mkdtemp(prefix="acached-rgw-")
+    server = ceph.Rgw(os.path.join(top, "ceph"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(top, ignore_errors=True)
+
+
+class Bucket:
+    """A bucket with a counting proxy in front of it."""
+
+    def __init__(self, server, name):
+        self.server = server
+        self.name = name
+        self.uri = "s3://" + name
+        self.proxy = s3proxy.S3Proxy(server.endpoint)
+        self.s3 = server.client()
+        self.s3.create_bucket(Bucket=name)
+
+    def put(self, key, body):
+        return self.s3.put_object(Bucket=self.name, Key=key, Body=body)
+
+    def upload(self, top, names, prefix=""):
+        return data.upload_tree(self.s3, self.name, top, names, prefix)
+
+
+@pytest.fixture
+def bucket(rgw, request):
+    if "rgw" not in rgw.daemons:
+        rgw.start_gateway()
+    made = Bucket(rgw, "t%x" % (abs(hash(request.node.nodeid)) % (1 << 40)))
+    try:
+        yield made
+    finally:
+        made.proxy.close()
+
+
+@pytest.fixture
+def workdir(request):
+    """A directory with a short path; kept after a failure if asked for."""
+    path = tempfile.mkdtemp(prefix="ac-")
+    yield path
+    for where, _, _ in acached.mounts_below(path):
+        acached.clear_mounts(where)
+    report = getattr(request.node, "report_call", None)
+    if request.config.getoption("--keep") and report and report.failed:
+        print("kept:", path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def program():
+    found = acached.binary()
+    if not found:
+        pytest.fail("acached is not built: make, or set ACACHED")
+    return found
+
+
+@pytest.fixture
+def clusters(workdir, program):
+    """clusters("name") makes a Cluster; all are ended after the test."""
+    made = []
+
+    def make(name="c"):
+        c = acached.Cluster(os.path.join(workdir, name), program)
+        made.append(c)
+        return c
+
+    yield make
+    for c in made:
+        c.destroy()
+
+
+@pytest.fixture
+def cluster(clusters):
+    return clusters()
+
+
+@pytest.fixture(params=["one command", "separate processes"])
+def both_ways(request, cluster):
+    """A cluster that start() brings up in either form."""
+    cluster.separate = request.param == "separate processes"
+    return cluster
+
+
+@pytest.fixture
+def tree(workdir):
+    """(directory, names) of 60 files."""
+    top = os.path.join(workdir, "source")
+    return top, data.make_tree(top)

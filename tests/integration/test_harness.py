@@ -1,0 +1,140 @@
+"""The test library does what the other tests take for granted."""
+
+import os
+import socket
+import threading
+import time
+
+import botocore.exceptions
+import pytest
+
+import acached
+import data
+from readtree import compare_all
+
+
+def via(bucket):
+    """A client through the proxy that tries once."""
+    return bucket.server.client(bucket.proxy.endpoint, attempts=1)
+
+
+def raw_get(bucket, key, size=1 << 20):
+    """Status, declared length and body of a GET by hand, unsigned."""
+    url = bucket.s3.generate_presigned_url(
+        "get_object", Params={"Bucket": bucket.name, "Key": key})
+    host = bucket.server.endpoint.replace("http://", "")
+    target = url.split(host, 1)[1]
+    s = socket.create_connection(("127.0.0.1", bucket.proxy.port), 10)
+    s.sendall(("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" %
+               (target, host)).encode())
+    got, reset = b"", False
+    try:
+        while True:
+            part = s.recv(size)
+            if not part:
+                break
+            got += part
+    except ConnectionResetError:
+        reset = True
+    s.close()
+    head, _, body = got.partition(b"\r\n\r\n")
+    return head, body, reset
+
+
+def test_the_proxy_counts_by_kind_and_passes_every_byte(bucket):
+    body = os.urandom(3000001)
+    s3 = via(bucket)
+    s3.put_object(Bucket=bucket.name, Key="a/b", Body=body)
+    assert s3.get_object(Bucket=bucket.name, Key="a/b")["Body"].read() == body
+    part = s3.get_object(Bucket=bucket.name, Key="a/b", Range="bytes=5-1004")
+    assert part["Body"].read() == body[5:1005]
+    s3.head_object(Bucket=bucket.name, Key="a/b")
+    s3.list_objects_v2(Bucket=bucket.name)
+    counts = bucket.proxy.counts()
+    assert counts["requests"] == {"put": 1, "get": 2, "head": 1, "list": 1}
+    assert counts["bytes"]["get"] == 3001001
+    assert bucket.proxy.log("get")[1][2:] == ["bytes=5-1004", 206, 1000]
+    bucket.proxy.reset()
+    assert bucket.proxy.counts()["requests"] == {}
+
+
+def test_a_refusal_is_injected_as_often_as_asked(bucket):
+    bucket.put("k", b"x")
+    bucket.proxy.inject({"fault": "status", "status": 503, "count": 2})
+    statuses = [raw_get(bucket, "k")[0].split()[1] for _ in range(3)]
+    assert statuses == [b"503", b"503", b"200"]
+    assert bucket.proxy.counts()["injected"] == {"status": 2}
+
+
+def test_latency_delays_one_kind_only(bucket):
+    bucket.put("k", b"x")
+    bucket.proxy.inject({"fault": "latency", "ms": 300})
+    s3 = via(bucket)
+    t = time.monotonic()
+    s3.head_object(Bucket=bucket.name, Key="k")
+    between = time.monotonic()
+    s3.get_object(Bucket=bucket.name, Key="k")["Body"].read()
+    assert time.monotonic() - between >= 0.3
+    assert between - t < 0.3
+
+
+def test_bodies_are_cut_stalled_and_changed(bucket):
+    body = os.urandom(500000)
+    bucket.put("k", body)
+    bucket.proxy.inject({"fault": "short-body", "at": 1000})
+    _, got, reset = raw_get(bucket, "k")
+    assert got == body[:1000] and not reset
+    bucket.proxy.inject({"fault": "reset-body", "at": 1000})
+    _, got, reset = raw_get(bucket, "k")
+    assert len(got) <= 1000 and reset
+    bucket.proxy.inject({"fault": "reset"})
+    assert raw_get(bucket, "k")[2]
+    bucket.proxy.inject({"fault": "wrong-bytes", "at": 7})
+    _, got, _ = raw_get(bucket, "k")
+    assert len(got) == len(body)
+    assert [i for i in range(len(body)) if got[i] != body[i]] == [7]
+
+
+@pytest.mark.parametrize("fault", ["stall", "stall-body"])
+def test_what_is_held_goes_on_when_released(bucket, fault):
+    body = os.urandom(500000)
+    bucket.put("k", body)
+    bucket.proxy.inject({"fault": fault, "at": 1000})
+    got = []
+    t = threading.Thread(target=lambda: got.append(raw_get(bucket, "k")[1]))
+    t.start()
+    acached.wait_for("a request is held", lambda: bucket.proxy.held() == 1)
+    assert not got
+    assert bucket.proxy.clear() == 1
+    t.join(10)
+    assert got == [body]
+    assert bucket.proxy.held() == 0
+
+
+def test_the_gateway_dies_and_comes_back_with_its_objects(bucket):
+    bucket.put("k", b"still here")
+    bucket.server.kill_gateway()
+    with pytest.raises(botocore.exceptions.BotoCoreError):
+        via(bucket).get_object(Bucket=bucket.name, Key="k")
+    bucket.server.start_gateway()
+    got = via(bucket).get_object(Bucket=bucket.name, Key="k")["Body"].read()
+    assert got == b"still here"
+
+
+def test_a_difference_of_one_byte_is_seen(workdir, tree):
+    top, names = tree
+    copy = os.path.join(workdir, "copy")
+    assert data.make_tree(copy) == names
+    assert compare_all(copy, top, names)["failed"] == 0
+    with open(os.path.join(copy, names[9]), "r+b") as f:
+        f.seek(299999)
+        f.write(b"?")
+    os.truncate(os.path.join(copy, names[5]), 4000)
+    os.unlink(os.path.join(copy, names[0]))
+    result = compare_all(copy, top, names)
+    assert result["failed"] == 3
+    assert sorted(result["wrong"]) == sorted([
+        names[0] + ": No such file or directory",
+        names[5] + ": 4000 bytes instead of 4097",
+        names[9] + ": differs at byte 299999"])
+    assert acached.Reader(copy, top).result()["failed"] == 3
