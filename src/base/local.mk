@@ -4,4 +4,5 @@ libbase_a_SOURCES = \
 	%D%/err.c %D%/err.h \
 	%D%/list.h \
 	%D%/map.c %D%/map.h \
-	%D%/mem.c %D%/mem.h
+	%D%/mem.c %D%/mem.h \
+	%D%/option.c %D%/option.h
