@@ -6,7 +6,7 @@ libruntime_a_SOURCES = \
 	%D%/log.c %D%/log.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/loop_uv.c %D%/loop_uv.h \
-	%D%/metrics.h \
+	%D%/metrics.c %D%/metrics.h \
 	%D%/role.h \
 	%D%/secret.h \
 	%D%/task.h \

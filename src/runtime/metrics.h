@@ -2,7 +2,7 @@
  * Counters, gauges and histograms of this process: one table gives their names,
  * labels and help, and the Prometheus text (exposition format 0.0.4).
  *
- * Any thread; each update is one relaxed atomic addition.
+ * Any thread; each update is one relaxed atomic addition, of a histogram three.
  */
 #pragma once
 
@@ -52,7 +52,56 @@
 	M(COUNTER, bad_frames, "acached_bad_frames_total", "",                 \
 	  "connections closed for a bad frame")                                \
 	M(HISTOGRAM, fill_us, "acached_fill_seconds", "",                      \
-	  "from a miss to its bytes")
+	  "from a miss to its bytes")                                          \
+	M(COUNTER, upcalls_lookup, "acached_fuse_upcalls_total",               \
+	  "kind=\"lookup\"", "requests of the kernel by kind")                 \
+	M(COUNTER, upcalls_getattr, "acached_fuse_upcalls_total",              \
+	  "kind=\"getattr\"", "")                                              \
+	M(COUNTER, upcalls_readlink, "acached_fuse_upcalls_total",             \
+	  "kind=\"readlink\"", "")                                             \
+	M(COUNTER, upcalls_open, "acached_fuse_upcalls_total",                 \
+	  "kind=\"open\"", "")                                                 \
+	M(COUNTER, upcalls_read, "acached_fuse_upcalls_total",                 \
+	  "kind=\"read\"", "")                                                 \
+	M(COUNTER, upcalls_release, "acached_fuse_upcalls_total",              \
+	  "kind=\"release\"", "")                                              \
+	M(COUNTER, upcalls_statfs, "acached_fuse_upcalls_total",               \
+	  "kind=\"statfs\"", "")                                               \
+	M(COUNTER, upcalls_opendir, "acached_fuse_upcalls_total",              \
+	  "kind=\"opendir\"", "")                                              \
+	M(COUNTER, upcalls_readdir, "acached_fuse_upcalls_total",              \
+	  "kind=\"readdir\"", "")                                              \
+	M(COUNTER, upcalls_readdirplus, "acached_fuse_upcalls_total",          \
+	  "kind=\"readdirplus\"", "")                                          \
+	M(COUNTER, upcalls_releasedir, "acached_fuse_upcalls_total",           \
+	  "kind=\"releasedir\"", "")                                           \
+	M(COUNTER, upcalls_getxattr, "acached_fuse_upcalls_total",             \
+	  "kind=\"getxattr\"", "")                                             \
+	M(COUNTER, upcalls_listxattr, "acached_fuse_upcalls_total",            \
+	  "kind=\"listxattr\"", "")                                            \
+	M(COUNTER, upcalls_access, "acached_fuse_upcalls_total",               \
+	  "kind=\"access\"", "")                                               \
+	M(COUNTER, upcalls_flush, "acached_fuse_upcalls_total",                \
+	  "kind=\"flush\"", "")                                                \
+	M(COUNTER, upcalls_forget, "acached_fuse_upcalls_total",               \
+	  "kind=\"forget\"", "")                                               \
+	M(COUNTER, upcalls_interrupt, "acached_fuse_upcalls_total",            \
+	  "kind=\"interrupt\"", "")                                            \
+	M(COUNTER, upcalls_ioctl, "acached_fuse_upcalls_total",                \
+	  "kind=\"ioctl\"", "")                                                \
+	M(COUNTER, upcalls_write, "acached_fuse_upcalls_total",                \
+	  "kind=\"write\"", "")                                                \
+	M(COUNTER, upcalls_other, "acached_fuse_upcalls_total",                \
+	  "kind=\"other\"", "")                                                \
+	M(COUNTER, upcall_errors, "acached_fuse_errors_total", "",             \
+	  "requests of the kernel answered with an error other than ENOENT "   \
+	  "and ENOSYS")                                                        \
+	M(COUNTER, upcalls_resent, "acached_fuse_resent_total", "",            \
+	  "requests that a child before this one had left unanswered")         \
+	M(GAUGE, upcalls_in_flight, "acached_fuse_in_flight", "",              \
+	  "requests of the kernel not answered yet")                           \
+	M(HISTOGRAM, fuse_read_us, "acached_fuse_read_seconds", "",            \
+	  "from a read's request to its answer")
 
 enum metric {
 #define METRIC_ENUM(kind, field, name, labels, help) METRIC_##field,
