@@ -1,3 +1,3 @@
 noinst_LIBRARIES += libcli.a
-libcli_a_SOURCES = \
-	%D%/cli.c %D%/cli.h
+libcli_a_SOURCES =
+libcli_a_SOURCES += %D%/cli.c %D%/cli.h

@@ -1,3 +1,2 @@
-check_PROGRAMS += \
-	%D%/test_backing_file
+check_PROGRAMS += %D%/test_backing_file
 %C%_test_backing_file_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)

@@ -1,3 +1,2 @@
-check_PROGRAMS += \
-	%D%/test_ufs_local
+check_PROGRAMS += %D%/test_ufs_local
 %C%_test_ufs_local_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
