@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES =
+libbase_a_SOURCES += %D%/crc32c.c %D%/crc32c.h
 libbase_a_SOURCES += %D%/defs.h
 libbase_a_SOURCES += %D%/err.c %D%/err.h
 libbase_a_SOURCES += %D%/list.h
