@@ -53,6 +53,7 @@ def test_the_proxy_counts_by_kind_and_passes_every_byte(bucket):
     counts = bucket.proxy.counts()
     assert counts["requests"] == {"put": 1, "get": 2, "head": 1, "list": 1}
     assert counts["bytes"]["get"] == 3001001
+    assert counts["objects"] == 1
     assert bucket.proxy.log("get")[1][2:] == ["bytes=5-1004", 206, 1000]
     bucket.proxy.reset()
     assert bucket.proxy.counts()["requests"] == {}

@@ -123,6 +123,7 @@ class State:
         self.status = collections.Counter()
         self.injected = collections.Counter()
         self.log = collections.deque(maxlen=LOG_LENGTH)
+        self.keys = set()  # of objects that a GET asked for
 
     def pick(self, kind, path):
         for r in self.rules:
@@ -140,7 +141,7 @@ class State:
     def counts(self):
         return {"requests": self.requests, "bytes": self.bytes,
                 "status": self.status, "injected": self.injected,
-                "held": len(self.held)}
+                "objects": len(self.keys), "held": len(self.held)}
 
 
 class Server(asyncio.Protocol):
@@ -368,6 +369,8 @@ class Client(asyncio.Protocol):
         self.body_left = int(length or 0)
         self.busy = True
         self.state.requests[self.kind] += 1
+        if self.kind == "get":
+            self.state.keys.add(path)
         self.entry = [self.kind, target.decode("latin-1"),
                       (header(head, b"range") or b"").decode(), 0, 0]
         self.state.log.append(self.entry)
@@ -610,7 +613,8 @@ class S3Proxy:
             c.close()
 
     def counts(self):
-        """{"requests": {kind: n}, "bytes": …, "status": …, "held": n}"""
+        """{"requests": {kind: n}, "bytes": …, "status": …, "injected": …,
+        "objects": how many different ones were got, "held": n}"""
         return self.ask("GET", "/counts")
 
     def gets(self):
