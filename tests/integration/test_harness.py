@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -10,6 +11,7 @@ import pytest
 
 import acached
 import data
+import runner
 from readtree import compare_all
 
 
@@ -139,3 +141,54 @@ def test_a_difference_of_one_byte_is_seen(workdir, tree):
         names[5] + ": 4000 bytes instead of 4097",
         names[9] + ": differs at byte 299999"])
     assert acached.Reader(copy, top).result()["failed"] == 3
+
+
+TRS = """:test-result: PASS 1 - a sentence
+:test-result: FAIL 2 - another # it says
+:test-result: SKIP 3 - a third # SKIP no FUSE here
+:test-result: ERROR - exited with status 139 (core dumped?)
+:global-test-result: ERROR
+:recheck: yes
+"""
+
+
+def test_every_result_line_of_automake_is_counted(workdir):
+    path = os.path.join(workdir, "t.trs")
+    with open(path, "w") as f:
+        f.write(TRS)
+    results = runner.Results()
+    for verdict, name, reason in runner.read_trs(path):
+        results.add(verdict, name, reason)
+    assert results.count() == (1, 2, 1)
+    assert results.skipped == [("a third", "no FUSE here")]
+    assert results.failed[0] == "another: it says"
+
+
+def test_a_skipped_test_of_cmocka_is_skipped_and_its_status_kept(workdir):
+    program = os.path.join(workdir, "t")
+    with open(program, "w") as f:
+        f.write("#!/bin/sh\necho 1..3\necho ok 1 - a\n"
+                "echo 'not ok 2 # SKIP b'\necho not ok 3 - c\nexit 1\n")
+    os.chmod(program, 0o755)
+    p = subprocess.run([os.path.join(acached.HERE, "tap"), program],
+                       capture_output=True, text=True)
+    assert p.returncode == 1
+    assert p.stdout.splitlines() == ["1..3", "ok 1 - a", "ok 2 # SKIP b",
+                                     "not ok 3 - c"]
+
+
+def test_a_hanging_test_program_is_ended(workdir):
+    p = subprocess.run([os.path.join(acached.HERE, "tap"), "sleep", "60"],
+                       env=dict(os.environ, TEST_TIMEOUT_S="0.2"), timeout=30)
+    assert p.returncode == 124
+
+
+def test_a_cluster_leaves_nothing_behind(clusters):
+    c = clusters()
+    c.program = "/bin/sh"
+    s = c.spawn("-c", "sleep 300 & echo ready a=b; wait")
+    assert s.wait_ready() == {"a": "b"}
+    assert len(c.pids()) == 2
+    subprocess.run(["mount", "-t", "tmpfs", "none", c.mountpoint], check=True)
+    c.destroy()
+    assert not c.pids() and not acached.mounts_below(c.dir)
