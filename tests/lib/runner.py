@@ -23,6 +23,12 @@ JOBS = str(os.cpu_count() or 2)
 SEEDS = {"quick": 200, "normal": 500, "long": 20000}
 TAIL = 60  # lines of a log that failed
 
+# What a build in the source tree leaves there.
+MADE = {"build", ".git", ".deps", ".dirstamp", "__pycache__", "autom4te.cache",
+        "build-aux", "aclocal.m4", "configure", "Makefile", "Makefile.in",
+        "config.h", "config.h.in", "config.status", "config.log", "stamp-h1",
+        "bench-results"}
+
 # The folders of tests that `make check` knows, and the stage of each.
 FOLDERS = (("tests/lint/", "lint"), ("tests/unit/", "unit"),
            ("tests/sim/", "simulation"), ("tests/fuzz/", "fuzz"),
@@ -71,22 +77,41 @@ def show_tail(log, lines=TAIL):
 
 # the mirror and the builds
 
-def source_files():
-    """The files of the source tree, without what is made from them."""
+def from_git():
+    """The files that git would commit; None without git or its data."""
+    if not shutil.which("git"):
+        return None
     git = subprocess.run(["git", "ls-files", "-z", "--cached", "--others",
                           "--exclude-standard"], cwd=TOP, check=False,
                          capture_output=True)
-    if git.returncode == 0:
-        names = git.stdout.decode().split("\0")
-        return sorted(n for n in set(names) if n and
-                      os.path.isfile(os.path.join(TOP, n)))
+    if git.returncode:
+        return None
+    return [n for n in set(git.stdout.decode().split("\0")) if n]
+
+
+def is_made(path):
+    """Whether a build made this file, as far as one can tell without git."""
+    name = os.path.basename(path)
+    if name in MADE or name.endswith((".o", ".a", ".log", ".trs")):
+        return True
+    with open(path, "rb") as f:
+        return f.read(4) == b"\x7fELF"
+
+
+def from_disk():
     found = []
     for where, dirs, names in os.walk(TOP):
-        dirs[:] = [d for d in dirs if d != "build" and d[0] != "."]
-        found += [os.path.relpath(os.path.join(where, n), TOP) for n in names
-                  if not n.endswith((".o", ".a", ".log", ".trs"))]
-    made = ("Makefile", "config.h", "config.status", "config.log", "stamp-h1")
-    return sorted(n for n in found if n not in made)
+        dirs[:] = [d for d in dirs if d not in MADE]
+        found += [os.path.relpath(os.path.join(where, n), TOP) for n in names]
+    return [n for n in found if not is_made(os.path.join(TOP, n))]
+
+
+def source_files():
+    """The files of the source tree, without what is made from them."""
+    names = from_git()
+    if names is None:
+        names = from_disk()
+    return sorted(n for n in names if os.path.isfile(os.path.join(TOP, n)))
 
 
 def same(a, b):
@@ -313,7 +338,7 @@ class Run:
     def integration(self):
         report = os.path.join(BUILD, "log", "integration.xml")
         argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q",
-                "-ra", "--timeout=300", "--junitxml=" + report,
+                "-rfE", "--timeout=300", "--junitxml=" + report,
                 "tests/integration"]
         without = {"quick": "not slow and not long", "normal": "not long",
                    "long": ""}[self.mode]
