@@ -1,42 +1,51 @@
 /*
- * name, kind, field of struct config, default, what is accepted, restart
- * needed, help.  Everything that tells of keys is made from this table.
+ * name, kind, field of struct config, default, what is accepted, help.
+ * Everything that tells of keys is made from this table.
  */
 #pragma once
 
-#define CONFIG_KEYS(K)                                                        \
-	K("state.dir", string, state_dir, "", "a path", true,                 \
-	  "where all that must survive a restart lies")                       \
-	K("cluster.key-file", string, cluster_key_file, "", "a path", true,   \
-	  "the key that all processes of a cluster share")                    \
-	K("master.listen", list, master_listen, "", "HOST:PORT, ...", true,   \
-	  "where a master serves, besides its socket")                        \
-	K("master.addresses", list, master_addresses, "",                     \
-	  "HOST:PORT or unix:PATH, ...", true,                                \
-	  "addresses of masters, any of them will do")                        \
-	K("master.http", string, master_http, "", "HOST:PORT", true,          \
-	  "metrics and health of the master")                                 \
-	K("master.negative-ttl", duration, master_negative_ttl, "5s",         \
-	  "a time", false, "how long an unknown name is not asked for again") \
-	K("worker.listen", list, worker_listen, "", "HOST:PORT, ...", true,   \
-	  "where a worker serves, besides its socket")                        \
-	K("worker.dirs", dirs, worker_dirs, "",                               \
-	  "PATH=SIZE, ... (K, M, G, T or % of the disk)", true,               \
-	  "directories for cached blocks")                                    \
-	K("worker.capacity", size, worker_capacity, "50%",                    \
-	  "a size in K, M, G, T, or % of the disk", true,                     \
-	  "room for cached blocks in the default directory")                  \
-	K("worker.evictor", choice, worker_evictor, "retain", "retain, lru",  \
-	  true, "which blocks to keep")                                       \
-	K("worker.http", string, worker_http, "", "HOST:PORT", true,          \
-	  "metrics and health of the worker")                                 \
-	K("fuse.http", string, fuse_http, "", "HOST:PORT", true,              \
-	  "metrics and health of the mountpoint")                             \
-	K("fuse.attr-ttl", duration, fuse_attr_ttl, "1s", "a time", true,     \
-	  "how long the kernel keeps names and attributes")                   \
-	K("block.size", size, block_size, "256M", "1M to 4G, a power of two", \
-	  true, "of a new cluster; fixed in its journal from then on")        \
-	K("log.level", choice, log_level, "info", "error, warn, info, debug", \
-	  false, "what is logged")                                            \
-	K("log.format", choice, log_format, "logfmt", "logfmt, json", true,   \
+#define CONFIG_KEYS(K)                                                         \
+	K("state.dir", path, state_dir, "", "a path that starts with /",       \
+	  "where all that must survive a restart lies; empty: "                \
+	  "/var/lib/acached, without root $XDG_STATE_HOME/acached")            \
+	K("cluster.key-file", path, cluster_key_file, "",                      \
+	  "a path that starts with /",                                         \
+	  "the key that all processes of a cluster share; empty: cluster.key " \
+	  "in the state directory, made by the first start")                   \
+	K("master.listen", endpoints, master_listen, "", "HOST:PORT, ...",     \
+	  "where a master serves, besides its socket; empty: a port of the "   \
+	  "loopback address that the kernel chooses")                          \
+	K("master.addresses", addresses, master_addresses, "",                 \
+	  "HOST:PORT or unix:/PATH, ...",                                      \
+	  "addresses of masters, any of them will do; empty: the socket of "   \
+	  "the master in the state directory")                                 \
+	K("master.http", endpoint, master_http, "", "HOST:PORT",               \
+	  "metrics and health of the master over HTTP; empty: none")           \
+	K("master.negative-ttl", duration, master_negative_ttl, "5s",          \
+	  "a time such as 500ms, 5s, 2m or 1h",                                \
+	  "how long an unknown name is not asked of under-storage again")      \
+	K("worker.listen", endpoints, worker_listen, "", "HOST:PORT, ...",     \
+	  "where a worker serves, besides its socket; empty: a port of the "   \
+	  "loopback address that the kernel chooses")                          \
+	K("worker.dirs", dirs, worker_dirs, "",                                \
+	  "/PATH=SIZE, ... (SIZE in K, M, G, T or % of the disk)",             \
+	  "directories for cached blocks, each with its room; empty: one in "  \
+	  "the state directory")                                               \
+	K("worker.capacity", size, worker_capacity, "50%",                     \
+	  "a size in K, M, G, T, or % of the disk",                            \
+	  "room for cached blocks in the default directory")                   \
+	K("worker.evictor", choice, worker_evictor, "retain", "retain, lru",   \
+	  "which blocks to keep: retain withstands scans and shuffled epochs") \
+	K("worker.http", endpoint, worker_http, "", "HOST:PORT",               \
+	  "metrics and health of the worker over HTTP; empty: none")           \
+	K("fuse.http", endpoint, fuse_http, "", "HOST:PORT",                   \
+	  "metrics and health of the mountpoint over HTTP; empty: none")       \
+	K("fuse.attr-ttl", duration, fuse_attr_ttl, "1s",                      \
+	  "a time such as 500ms, 5s, 2m or 1h",                                \
+	  "how long the kernel keeps names and attributes")                    \
+	K("block.size", block, block_size, "256M", "1M to 4G, a power of two", \
+	  "of a new cluster; fixed in its journal from then on")               \
+	K("log.level", choice, log_level, "info", "error, warn, info, debug",  \
+	  "what is logged")                                                    \
+	K("log.format", choice, log_format, "logfmt", "logfmt, json",          \
 	  "how it is logged")

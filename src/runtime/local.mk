@@ -1,7 +1,10 @@
 noinst_LIBRARIES += libruntime.a
 libruntime_a_SOURCES =
-libruntime_a_SOURCES += %D%/config.h
+libruntime_a_SOURCES += %D%/config.c %D%/config.h
 libruntime_a_SOURCES += %D%/config_keys.h
+libruntime_a_SOURCES += %D%/config_text.c
+libruntime_a_SOURCES += %D%/config_value.c %D%/config_value.h
+libruntime_a_SOURCES += %D%/config_yaml.c %D%/config_yaml.h
 libruntime_a_SOURCES += %D%/io.c %D%/io.h
 libruntime_a_SOURCES += %D%/lock.h
 libruntime_a_SOURCES += %D%/log.c %D%/log.h

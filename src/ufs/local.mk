@@ -1,6 +1,14 @@
 noinst_LIBRARIES += libufs.a
-libufs_a_SOURCES =
-libufs_a_SOURCES += %D%/beneath.c %D%/beneath.h
-libufs_a_SOURCES += %D%/ufs.c %D%/ufs.h
-libufs_a_SOURCES += %D%/ufs_local.c
+libufs_a_SOURCES = \
+	%D%/beneath.c %D%/beneath.h \
+	%D%/http_client.c %D%/http_client.h \
+	%D%/s3_call.c %D%/s3_call.h \
+	%D%/s3_config.c %D%/s3_config.h \
+	%D%/s3_error.c %D%/s3_error.h \
+	%D%/s3_sign.c %D%/s3_sign.h \
+	%D%/s3_xml.c %D%/s3_xml.h \
+	%D%/text.c %D%/text.h \
+	%D%/ufs.c %D%/ufs.h \
+	%D%/ufs_local.c \
+	%D%/ufs_s3.c
 libufs_a_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EXPAT_CFLAGS)

@@ -1,0 +1,467 @@
+#include "ufs/http_client.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "runtime/watch.h"
+
+/* The server may close what has been idle for longer (S3: some 20 s). */
+enum { MAX_IDLE_S = 20, RECEIVE_BUFFER = 128 << 10, HAPPY_EYEBALLS_MS = 25 };
+
+/* An easy handle, kept for the next request. */
+struct http_handle {
+	struct list link;
+	CURL *easy;
+	char error[CURL_ERROR_SIZE];
+};
+
+struct http_client {
+	struct loop *loop;
+	CURLM *multi;
+	struct timer timer;
+	unsigned max_in_flight, in_flight;
+	char *ca_file;
+	unsigned connect_timeout_ms, stall_s;
+
+	struct list queue; /* of requests that wait for their turn */
+	struct list ended; /* of requests that were cancelled */
+	struct list idle;  /* of handles */
+	struct task work;  /* to end those */
+	bool work_posted;
+	unsigned busy; /* depth of calls into curl or of done() */
+	bool closing;
+};
+
+/* curl's calls that fail for want of memory or by our own mistake. */
+static void must(CURLMcode code)
+{
+	if (code != CURLM_OK)
+		abort();
+}
+
+static void set_long(CURL *easy, CURLoption option, long value)
+{
+	if (curl_easy_setopt(easy, option, value) != CURLE_OK)
+		abort();
+}
+
+static void set_ptr(CURL *easy, CURLoption option, const void *value)
+{
+	if (curl_easy_setopt(easy, option, value) != CURLE_OK)
+		abort();
+}
+
+/* If `line` is the field `name`, its value, else NULL. */
+static const char *field(const char *line, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (strncasecmp(line, name, len) != 0 || line[len] != ':')
+		return NULL;
+	line += len + 1;
+	return line + strspn(line, " \t");
+}
+
+static void set_range(struct http_answer *a, const char *value)
+{
+	long long from, to, size;
+
+	if (sscanf(value, "bytes %lld-%lld/%lld", &from, &to, &size) == 3) {
+		a->range_from = from;
+		a->range_to = to;
+		a->range_size = size;
+	} else if (sscanf(value, "bytes */%lld", &size) == 1) {
+		a->range_size = size;
+	}
+}
+
+static void set_etag(struct http_answer *a, const char *value)
+{
+	if (strlen(value) < sizeof(a->etag))
+		snprintf(a->etag, sizeof(a->etag), "%s", value);
+	else
+		snprintf(a->etag, sizeof(a->etag), "%.*s...",
+			 (int)sizeof(a->etag) - 4, value);
+}
+
+static void set_field(struct http_answer *a, const char *line)
+{
+	const char *v;
+
+	if ((v = field(line, "Content-Length")))
+		a->length = strtoll(v, NULL, 10);
+	else if ((v = field(line, "Content-Range")))
+		set_range(a, v);
+	else if ((v = field(line, "ETag")))
+		set_etag(a, v);
+	else if ((v = field(line, "Last-Modified")))
+		a->mtime_s = curl_getdate(v, NULL);
+	else if ((v = field(line, "Retry-After")))
+		a->retry_after_s = strtoll(v, NULL, 10);
+	else if ((v = field(line, "x-amz-bucket-region")))
+		snprintf(a->bucket_region, sizeof(a->bucket_region), "%s", v);
+}
+
+static void clear_answer(struct http_answer *a)
+{
+	*a = (struct http_answer){
+		.length = -1,
+		.range_from = -1,
+		.range_to = -1,
+		.range_size = -1,
+		.mtime_s = -1,
+		.retry_after_s = -1,
+	};
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *owner)
+{
+	struct http_req *r = owner;
+	size_t len = size * n, end = len;
+	char line[512];
+	int status;
+
+	while (end && (data[end - 1] == '\n' || data[end - 1] == '\r' ||
+		       data[end - 1] == ' '))
+		end--;
+	if (end >= sizeof(line)) /* none that we want is as long */
+		end = sizeof(line) - 1;
+	memcpy(line, data, end);
+	line[end] = '\0';
+	if (sscanf(line, "HTTP/%*9s %d", &status) == 1) {
+		clear_answer(&r->answer);
+		r->answer.status = status;
+	} else {
+		set_field(&r->answer, line);
+	}
+	return len;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *owner)
+{
+	struct http_req *r = owner;
+
+	if (r->cancelled || !r->on_body(r, data, size * n))
+		return 0;
+	return r->cancelled ? 0 : size * n;
+}
+
+static struct http_handle *handle_new(struct http_client *c)
+{
+	struct http_handle *h = mem_alloc(sizeof(*h));
+	CURL *e = curl_easy_init();
+
+	if (!e)
+		abort();
+	h->easy = e;
+	set_ptr(e, CURLOPT_ERRORBUFFER, h->error);
+	set_long(e, CURLOPT_NOSIGNAL, 1);
+	set_ptr(e, CURLOPT_PROTOCOLS_STR, "http,https");
+	set_ptr(e, CURLOPT_PROXY, ""); /* those of the environment neither */
+	set_long(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+	set_long(e, CURLOPT_PATH_AS_IS, 1);
+	set_long(e, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+	set_long(e, CURLOPT_TCP_KEEPALIVE, 1);
+	set_long(e, CURLOPT_MAXAGE_CONN, MAX_IDLE_S);
+	set_long(e, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, HAPPY_EYEBALLS_MS);
+	set_long(e, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_timeout_ms);
+	set_long(e, CURLOPT_LOW_SPEED_LIMIT, 1);
+	set_long(e, CURLOPT_LOW_SPEED_TIME, (long)c->stall_s);
+	set_ptr(e, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
+	if (c->ca_file)
+		set_ptr(e, CURLOPT_CAINFO, c->ca_file);
+	if (curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) ||
+	    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body))
+		abort();
+	return h;
+}
+
+static void handle_free(struct http_handle *h)
+{
+	curl_easy_cleanup(h->easy);
+	free(h);
+}
+
+static struct http_handle *handle_get(struct http_client *c)
+{
+	struct list *link = list_pop_front(&c->idle);
+
+	return link ? list_entry(link, struct http_handle, link)
+		    : handle_new(c);
+}
+
+/* Gives a request to curl. */
+static void start(struct http_client *c, struct http_req *r)
+{
+	struct http_handle *h = handle_get(c);
+	bool head = strcmp(r->method, "HEAD") == 0;
+	size_t i;
+
+	for (i = 0; r->headers[i]; i++) {
+		struct curl_slist *l =
+			curl_slist_append(r->fields, r->headers[i]);
+
+		if (!l)
+			abort();
+		r->fields = l;
+	}
+	h->error[0] = '\0';
+	set_ptr(h->easy, CURLOPT_URL, r->url);
+	set_ptr(h->easy, CURLOPT_HTTPHEADER, r->fields);
+	set_long(h->easy, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1);
+	set_ptr(h->easy, CURLOPT_HEADERDATA, r);
+	set_ptr(h->easy, CURLOPT_WRITEDATA, r);
+	set_ptr(h->easy, CURLOPT_PRIVATE, r);
+	r->handle = h;
+	list_init(&r->link);
+	c->in_flight++;
+	must(curl_multi_add_handle(c->multi, h->easy));
+}
+
+static void pump(struct http_client *c)
+{
+	struct list *link;
+
+	while (c->in_flight < c->max_in_flight &&
+	       (link = list_pop_front(&c->queue)))
+		start(c, list_entry(link, struct http_req, link));
+}
+
+/* What curl's `code` is to us; sets r->retry. */
+static int to_rv(struct http_req *r, CURLcode code)
+{
+	long os = 0;
+
+	r->retry = true;
+	switch (code) {
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIMEDOUT;
+	case CURLE_COULDNT_CONNECT:
+		curl_easy_getinfo(r->handle->easy, CURLINFO_OS_ERRNO, &os);
+		return os > 0 ? -(int)os : -ECONNREFUSED;
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return -EHOSTUNREACH;
+	case CURLE_GOT_NOTHING:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_SSL_CONNECT_ERROR:
+		return -ECONNRESET;
+	default: /* verification, a bad URL, what on_body() refused */
+		r->retry = false;
+		return -EPROTO;
+	}
+}
+
+/* Ends a request that curl has or that waits. */
+static void finish(struct http_req *r, CURLcode code)
+{
+	struct http_client *c = r->client;
+	struct http_handle *h = r->handle;
+	int rv = 0;
+
+	r->retry = false;
+	r->error[0] = '\0';
+	if (code != CURLE_OK && h) {
+		rv = to_rv(r, code);
+		snprintf(r->error, sizeof(r->error), "%s",
+			 h->error[0] ? h->error : curl_easy_strerror(code));
+	}
+	if (r->cancelled) {
+		rv = -ECANCELED;
+		r->retry = false;
+	}
+	list_remove(&r->link);
+	if (h) {
+		must(curl_multi_remove_handle(c->multi, h->easy));
+		list_push_back(&c->idle, &h->link);
+		c->in_flight--;
+	}
+	curl_slist_free_all(r->fields);
+	r->fields = NULL;
+	r->handle = NULL;
+	r->done(r, rv);
+}
+
+static void destroy(struct http_client *c)
+{
+	struct list *link;
+
+	assert(c->in_flight == 0 && list_empty(&c->queue) &&
+	       list_empty(&c->ended));
+	while ((link = list_pop_front(&c->idle)))
+		handle_free(list_entry(link, struct http_handle, link));
+	must(curl_multi_cleanup(c->multi));
+	loop_timer_stop(&c->timer);
+	curl_global_cleanup();
+	free(c->ca_file);
+	free(c);
+}
+
+/* After every call into curl: what has ended, what was cancelled, what can
+ * start now. */
+static void work(struct http_client *c)
+{
+	struct list *link;
+	CURLMsg *m;
+	char *owner;
+	int left;
+
+	while ((m = curl_multi_info_read(c->multi, &left))) {
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &owner);
+		finish((struct http_req *)(void *)owner, m->data.result);
+	}
+	while ((link = list_pop_front(&c->ended)))
+		finish(list_entry(link, struct http_req, link), CURLE_OK);
+	pump(c);
+}
+
+static void leave(struct http_client *c)
+{
+	work(c);
+	if (--c->busy == 0 && c->closing && !c->work_posted)
+		destroy(c);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct http_client *c = container_of(t, struct http_client, timer);
+	int running;
+
+	c->busy++;
+	must(curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0,
+				      &running));
+	leave(c);
+}
+
+static void on_ready(void *owner, int fd, unsigned events)
+{
+	struct http_client *c = owner;
+	int what = 0, running;
+
+	if (events & WATCH_READ)
+		what |= CURL_CSELECT_IN;
+	if (events & WATCH_WRITE)
+		what |= CURL_CSELECT_OUT;
+	if (events & WATCH_ERROR)
+		what |= CURL_CSELECT_ERR;
+	c->busy++;
+	must(curl_multi_socket_action(c->multi, fd, what, &running));
+	leave(c);
+}
+
+/* curl wants to be woken after `ms`. */
+static int set_timer(CURLM *multi ATTR_UNUSED, long ms, void *owner)
+{
+	struct http_client *c = owner;
+
+	loop_timer_stop(&c->timer);
+	if (ms >= 0)
+		loop_timer_start(c->loop, &c->timer, (uint64_t)ms, on_timer);
+	return 0;
+}
+
+/* curl wants a socket watched. */
+static int set_socket(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
+		      void *owner, void *socket)
+{
+	struct http_client *c = owner;
+	struct watch *w = socket;
+
+	if (what == CURL_POLL_REMOVE) {
+		if (w)
+			watch_free(w);
+		curl_multi_assign(c->multi, fd, NULL);
+		return 0;
+	}
+	if (!w) {
+		w = watch_new(c->loop, fd, on_ready, c);
+		curl_multi_assign(c->multi, fd, w);
+	}
+	watch_set(w, (what & CURL_POLL_IN ? WATCH_READ : 0) |
+			     (what & CURL_POLL_OUT ? WATCH_WRITE : 0));
+	return 0;
+}
+
+struct http_client *http_client_new(const struct http_config *config)
+{
+	struct http_client *c = mem_alloc(sizeof(*c));
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT))
+		abort();
+	c->loop = config->loop;
+	c->max_in_flight = config->max_in_flight;
+	c->connect_timeout_ms = config->connect_timeout_ms;
+	c->stall_s = config->stall_s;
+	c->ca_file = config->ca_file ? mem_str(config->ca_file) : NULL;
+	list_init(&c->queue);
+	list_init(&c->ended);
+	list_init(&c->idle);
+	list_init(&c->timer.link);
+	c->multi = curl_multi_init();
+	if (!c->multi)
+		abort();
+	/* Fewer than there are in flight would close what is about to be
+	 * used again. */
+	must(curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS,
+			       (long)c->max_in_flight));
+	must(curl_multi_setopt(c->multi, CURLMOPT_PIPELINING,
+			       CURLPIPE_NOTHING));
+	must(curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, set_socket));
+	must(curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c));
+	must(curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, set_timer));
+	must(curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c));
+	return c;
+}
+
+void http_client_free(struct http_client *c)
+{
+	if (c->busy || c->work_posted)
+		c->closing = true; /* leave() does it */
+	else
+		destroy(c);
+}
+
+static void run_work(struct task *t)
+{
+	struct http_client *c = container_of(t, struct http_client, work);
+
+	c->work_posted = false;
+	c->busy++;
+	leave(c);
+}
+
+void http_submit(struct http_client *c, struct http_req *r)
+{
+	r->client = c;
+	r->handle = NULL;
+	r->fields = NULL;
+	r->cancelled = false;
+	clear_answer(&r->answer);
+	list_push_back(&c->queue, &r->link);
+	if (!c->busy) /* else we may be inside of curl; leave() does it */
+		pump(c);
+}
+
+void http_cancel(struct http_req *r)
+{
+	struct http_client *c = r->client;
+
+	if (r->cancelled)
+		return;
+	r->cancelled = true;
+	list_remove(&r->link);
+	list_push_back(&c->ended, &r->link);
+	if (!c->work_posted) {
+		c->work_posted = true;
+		loop_post(c->loop, &c->work, run_work);
+	}
+}

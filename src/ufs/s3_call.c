@@ -1,0 +1,398 @@
+#include "ufs/s3_call.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/metrics.h"
+
+#define LOG_MODULE "s3"
+#include "runtime/log.h"
+
+enum {
+	MAX_ATTEMPTS = 10, /* some 15 s of waiting in all */
+	FIRST_DELAY_MS = 100,
+	MAX_DELAY_MS = 5000,
+	MAX_RETRY_AFTER_S = 30,
+	MAX_ERROR_BODY = 64 << 10,
+	WARN_EVERY_MS = 10000,
+};
+
+void s3_call_init(struct s3_call *call, struct s3 *s3)
+{
+	*call = (struct s3_call){ .s3 = s3 };
+	list_init(&call->timer.link);
+}
+
+void s3_call_close(struct s3_call *call)
+{
+	text_close(&call->path);
+	text_close(&call->url);
+	text_close(&call->fields);
+	text_close(&call->error_body);
+}
+
+int s3_version(struct ufs_version *v, const char *etag)
+{
+	size_t len = strlen(etag);
+
+	if (len >= 2 && etag[0] == '"' && etag[len - 1] == '"') {
+		etag++;
+		len -= 2;
+	}
+	if (len == 0)
+		return -EBADMSG;
+	if (len > sizeof(v->bytes))
+		return -EOVERFLOW;
+	*v = (struct ufs_version){ .len = (uint8_t)len };
+	memcpy(v->bytes, etag, len);
+	return 0;
+}
+
+static bool is_good(const struct http_answer *a)
+{
+	return a->status >= 200 && a->status < 300;
+}
+
+/* Whether a good answer is of the version and the range that were asked for;
+ * 0 or what is wrong with it. */
+static int check_answer(struct s3_call *call)
+{
+	const struct http_answer *a = &call->http.answer;
+	uint64_t wanted = call->to - call->from + 1;
+	struct ufs_version v;
+
+	if (call->version &&
+	    (s3_version(&v, a->etag) || !ufs_version_equal(&v, call->version)))
+		return err_set(&call->err, ERR_CHANGED, "%s",
+			       err_text(ERR_CHANGED));
+	if (!call->ranged)
+		return 0;
+	if (a->status == 200 && call->from == 0 && a->length >= 0 &&
+	    (uint64_t)a->length <= wanted)
+		return 0; /* all of it, and no more */
+	if (a->status != 206 || a->range_from != (int64_t)call->from ||
+	    a->range_to < a->range_from || a->range_to > (int64_t)call->to ||
+	    (a->length >= 0 && a->length != a->range_to - a->range_from + 1) ||
+	    (a->range_to < (int64_t)call->to &&
+	     a->range_to + 1 != a->range_size))
+		return err_set(&call->err, -EIO,
+			       "asked for bytes %" PRIu64 "-%" PRIu64
+			       ", got status %d and bytes %" PRIi64 "-%" PRIi64,
+			       call->from, call->to, a->status, a->range_from,
+			       a->range_to);
+	return 0;
+}
+
+static bool on_body(struct http_req *http, const void *data, size_t len)
+{
+	struct s3_call *call = container_of(http, struct s3_call, http);
+
+	if (!is_good(&http->answer)) {
+		if (call->error_body.len + len <= MAX_ERROR_BODY)
+			text_addn(&call->error_body, data, len);
+		return true;
+	}
+	metric_add(METRIC_ufs_bytes, len);
+	if (!call->checked) {
+		call->checked = true;
+		call->refused = check_answer(call);
+		if (call->refused)
+			return false;
+	}
+	if (call->ranged && len > call->to - call->from + 1 - call->received)
+		call->refused = err_set(&call->err, -EIO,
+					"sent more than was asked for");
+	else if (!call->on_data(call, data, len))
+		call->refused = -EIO; /* its sentence is set */
+	call->received += len;
+	return !call->refused;
+}
+
+/* Takes what this attempt brought off what is wanted; whether that was all. */
+static bool advance(struct s3_call *call)
+{
+	call->from += call->received;
+	call->received = 0;
+	return call->ranged && call->from > call->to;
+}
+
+static unsigned delay_ms(struct s3_call *call)
+{
+	int64_t after = call->http.answer.retry_after_s;
+	uint64_t ms = FIRST_DELAY_MS, *random = &call->s3->random;
+
+	if (call->attempt < 16)
+		ms <<= call->attempt - 1;
+	if (ms > MAX_DELAY_MS || call->attempt >= 16)
+		ms = MAX_DELAY_MS;
+	/* Half of it by chance (xorshift), lest all come back at once. */
+	*random ^= *random << 13;
+	*random ^= *random >> 7;
+	*random ^= *random << 17;
+	ms = ms / 2 + *random % (ms / 2 + 1);
+	if (after > 0 && after <= MAX_RETRY_AFTER_S &&
+	    (uint64_t)after * 1000 > ms)
+		ms = (uint64_t)after * 1000 + *random % 500;
+	return (unsigned)ms;
+}
+
+static void on_delay_over(struct timer *t);
+
+/* What call->err says may pass: once more a little later, or gives up. */
+static void retry(struct s3_call *call)
+{
+	unsigned max = call->max_attempts ? call->max_attempts : MAX_ATTEMPTS;
+	struct s3 *s3 = call->s3;
+	uint64_t now = loop_now_ms(s3->ufs.env.loop);
+	unsigned delay;
+
+	if (advance(call)) { /* it broke after the last byte */
+		call->done(call, 0);
+		return;
+	}
+	if (call->attempt >= max) {
+		err_set(&call->err, call->err.code, "%s (%u attempts)",
+			call->err.msg, call->attempt);
+		call->done(call, call->err.code);
+		return;
+	}
+	delay = delay_ms(call);
+	metric_add(METRIC_ufs_retries, 1);
+	if (!s3->warned_ms || now - s3->warned_ms >= WARN_EVERY_MS) {
+		s3->warned_ms = now;
+		log_warn("request to storage failed, it is sent again",
+			 "path=%s reason=\"%s\" attempt=%u "
+			 "delay_ms=%u",
+			 call->path.at, call->err.msg, call->attempt, delay);
+	}
+	call->waiting = true;
+	loop_timer_start(s3->ufs.env.loop, &call->timer, delay, on_delay_over);
+}
+
+static void count_status(int status)
+{
+	metric_add(status == 0    ? METRIC_ufs_error
+		   : status < 400 ? METRIC_ufs_ok
+		   : status < 500 ? METRIC_ufs_4xx
+				  : METRIC_ufs_5xx,
+		   1);
+}
+
+/* A whole and good answer; short of what it announced in its range? */
+static bool is_short(const struct s3_call *call)
+{
+	const struct http_answer *a = &call->http.answer;
+	int64_t announced =
+		a->status == 206 ? a->range_to - a->range_from + 1 : a->length;
+
+	return call->ranged && (int64_t)call->received < announced;
+}
+
+static void on_good(struct s3_call *call)
+{
+	int rv = call->checked ? 0 : check_answer(call);
+
+	if (!rv && is_short(call)) {
+		err_set(&call->err, -EIO, "the body ended early");
+		retry(call);
+		return;
+	}
+	call->done(call, rv);
+}
+
+static void on_refusal(struct s3_call *call)
+{
+	struct s3_error none = { 0 };
+	const struct s3_error *e = &none;
+	struct s3_xml *xml = NULL;
+	bool passes;
+
+	if (call->error_body.len) {
+		xml = s3_xml_new();
+		if (!s3_xml_feed(xml, call->error_body.at,
+				 call->error_body.len) &&
+		    s3_xml_finish(xml) == S3_ROOT_ERROR)
+			e = s3_xml_error(xml);
+	}
+	s3_error_answer(&call->err, &call->s3->config, &call->http.answer, e);
+	passes = s3_error_passes(call->http.answer.status, e);
+	if (xml)
+		s3_xml_free(xml);
+	if (passes)
+		retry(call);
+	else
+		call->done(call, call->err.code);
+}
+
+static void on_done(struct http_req *http, int rv)
+{
+	struct s3_call *call = container_of(http, struct s3_call, http);
+
+	call->status = http->answer.status;
+	count_status(call->refused || !rv ? call->status : 0);
+	if (call->cancelled) {
+		call->done(call, err_set(&call->err, -ECANCELED, "cancelled"));
+	} else if (call->refused) {
+		call->done(call, call->refused);
+	} else if (rv) {
+		s3_error_transport(&call->err, &call->s3->config, rv,
+				   http->error);
+		if (http->retry)
+			retry(call);
+		else
+			call->done(call, call->err.code);
+	} else if (is_good(&http->answer)) {
+		on_good(call);
+	} else {
+		on_refusal(call);
+	}
+}
+
+/* Header fields are strings behind each other in call->fields. */
+static void add_field(struct s3_call *call, size_t at[], size_t *n,
+		      const char *name, const char *value)
+{
+	assert(*n < S3_MAX_HEADERS);
+	at[(*n)++] = call->fields.len;
+	text_add(&call->fields, name);
+	text_add(&call->fields, ": ");
+	text_add(&call->fields, value);
+	text_addn(&call->fields, "", 1);
+}
+
+static void add_signature(struct s3_call *call, size_t at[], size_t *n)
+{
+	struct s3 *s3 = call->s3;
+	const struct s3_config *c = &s3->config;
+	char date[S3_DATE_LEN + 1];
+	const struct s3_header headers[] = {
+		{ "host", c->host },
+		{ "x-amz-content-sha256", S3_EMPTY_SHA256 },
+		{ "x-amz-date", date },
+		{ "x-amz-security-token", c->session_token },
+	};
+	const struct s3_scope scope = {
+		.access_key = c->access_key,
+		.secret_key = c->secret_key,
+		.region = c->region,
+	};
+	const struct s3_signed_request r = {
+		.method = call->head ? "HEAD" : "GET",
+		.path = call->path.at,
+		.query = call->query,
+		.headers = headers,
+		.n_headers = ARRAY_SIZE(headers) - !c->session_token,
+		.payload = S3_EMPTY_SHA256,
+		.date = date,
+	};
+
+	s3_date(date, time(NULL));
+	add_field(call, at, n, "x-amz-content-sha256", S3_EMPTY_SHA256);
+	add_field(call, at, n, "x-amz-date", date);
+	if (c->session_token)
+		add_field(call, at, n, "x-amz-security-token",
+			  c->session_token);
+	add_field(call, at, n, "Authorization", "");
+	call->fields.len--; /* goes on where the value begins */
+	s3_sign(s3->signer, &scope, &r, &call->fields);
+	text_addn(&call->fields, "", 1);
+}
+
+static void add_if_match(struct s3_call *call, size_t at[], size_t *n)
+{
+	const struct ufs_version *v = call->version;
+	/* A weak one has kept its quotes, and none may be added. */
+	const char *quote =
+		v->bytes[0] == 'W' && v->bytes[1] == '/' ? "" : "\"";
+	char value[sizeof(v->bytes) + 3];
+
+	snprintf(value, sizeof(value), "%s%.*s%s", quote, (int)v->len, v->bytes,
+		 quote);
+	add_field(call, at, n, "If-Match", value);
+}
+
+static void make_fields(struct s3_call *call)
+{
+	size_t at[S3_MAX_HEADERS], n = 0, i;
+	char range[64];
+
+	text_clear(&call->fields);
+	if (call->ranged) {
+		snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64,
+			 call->from, call->to);
+		add_field(call, at, &n, "Range", range);
+	}
+	if (call->version)
+		add_if_match(call, at, &n);
+	if (!call->s3->config.anonymous)
+		add_signature(call, at, &n);
+	for (i = 0; i < n; i++)
+		call->headers[i] = call->fields.at + at[i];
+	call->headers[n] = NULL;
+}
+
+static void attempt(struct s3_call *call)
+{
+	call->attempt++;
+	call->received = 0;
+	call->checked = false;
+	call->refused = 0;
+	text_clear(&call->error_body);
+	make_fields(call);
+	call->http.method = call->head ? "HEAD" : "GET";
+	call->http.url = call->url.at;
+	call->http.headers = call->headers;
+	call->http.on_body = on_body;
+	call->http.done = on_done;
+	http_submit(call->s3->http, &call->http);
+}
+
+static void on_delay_over(struct timer *t)
+{
+	struct s3_call *call = container_of(t, struct s3_call, timer);
+
+	call->waiting = false;
+	if (call->cancelled)
+		call->done(call, err_set(&call->err, -ECANCELED, "cancelled"));
+	else
+		attempt(call);
+}
+
+void s3_call_start(struct s3_call *call)
+{
+	const struct s3_config *c = &call->s3->config;
+
+	text_clear(&call->path);
+	text_add(&call->path, c->base);
+	if (call->key)
+		text_encode(&call->path, call->key, strlen(call->key), true);
+	text_clear(&call->url);
+	text_add(&call->url, c->origin);
+	text_add(&call->url, call->path.at);
+	if (call->query[0]) {
+		text_add(&call->url, "?");
+		text_add(&call->url, call->query);
+	}
+	call->attempt = 0;
+	call->waiting = call->cancelled = false;
+	call->err = (struct err){ 0 };
+	attempt(call);
+}
+
+void s3_call_cancel(struct s3_call *call)
+{
+	if (call->cancelled)
+		return;
+	call->cancelled = true;
+	if (!call->waiting) {
+		http_cancel(&call->http);
+		return;
+	}
+	loop_timer_stop(&call->timer);
+	loop_timer_start(call->s3->ufs.env.loop, &call->timer, 0,
+			 on_delay_over);
+}

@@ -1,0 +1,72 @@
+/*
+ * One call to an S3 server, as often as it takes: signed anew for each attempt,
+ * retried with back-off and jitter on 5xx, SlowDown, 429 (its Retry-After is
+ * honoured), timeouts, resets and short bodies; a GET of a range goes on where
+ * it broke off, for the same version.
+ *
+ * All on the storage's loop.  Memory of a call (URL, headers) is kept for its
+ * next use: s3_call_init() once, then any number of s3_call_start().
+ */
+#pragma once
+
+#include "ufs/http_client.h"
+#include "ufs/s3_config.h"
+#include "ufs/s3_error.h"
+#include "ufs/s3_sign.h"
+#include "ufs/s3_xml.h"
+#include "ufs/text.h"
+#include "ufs/ufs.h"
+
+/* What calls to one bucket share. */
+struct s3 {
+	struct ufs ufs;
+	struct s3_config config;
+	struct http_client *http;
+	struct s3_signer *signer;
+	struct list idle_ops; /* ufs_s3.c's */
+	uint64_t random;
+	uint64_t warned_ms; /* when retries were last logged */
+};
+
+enum { S3_MAX_HEADERS = 8 };
+
+struct s3_call {
+	/* the caller's, for each start */
+	bool head;
+	const char *key;   /* with the mount's prefix; NULL: of the bucket */
+	const char *query; /* encoded, "" for none */
+	const struct ufs_version *version; /* If-Match; NULL: any */
+	bool ranged;
+	uint64_t from, to;     /* the bytes still wanted, both inclusive */
+	unsigned max_attempts; /* 0: the default */
+	/* Bytes of a good answer; `received` are what this attempt had before.
+	 * False ends the call with -EIO. */
+	bool (*on_data)(struct s3_call *call, const void *data, size_t len);
+	/* Exactly once, never before s3_call_start() returns. */
+	void (*done)(struct s3_call *call, int rv);
+
+	/* the answer */
+	int status; /* of the last attempt, 0: none came */
+	uint64_t received;
+	struct err err; /* without the name of the object */
+
+	/* private */
+	struct s3 *s3;
+	struct http_req http;
+	struct timer timer;
+	bool waiting, cancelled, checked;
+	int refused; /* why on_body() ended an attempt */
+	unsigned attempt;
+	struct text path, url, fields, error_body;
+	const char *headers[S3_MAX_HEADERS + 1];
+};
+
+void s3_call_init(struct s3_call *call, struct s3 *s3);
+void s3_call_close(struct s3_call *call);
+
+void s3_call_start(struct s3_call *call);
+/* done() comes with -ECANCELED, or its result if that was too late. */
+void s3_call_cancel(struct s3_call *call);
+
+/* A version from an ETag, without its quotes; -EOVERFLOW, -EBADMSG: none. */
+int s3_version(struct ufs_version *v, const char *etag) MUST_CHECK;
