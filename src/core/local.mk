@@ -1,7 +1,9 @@
 noinst_LIBRARIES += libcore.a
 libcore_a_SOURCES =
-libcore_a_SOURCES += %D%/evictor.h
+libcore_a_SOURCES += %D%/evictor.c %D%/evictor.h
 libcore_a_SOURCES += %D%/evictor_lru.c
+libcore_a_SOURCES += %D%/evictor_retain.c
+libcore_a_SOURCES += %D%/ghosts.c %D%/ghosts.h
 libcore_a_SOURCES += %D%/namespace.h
 libcore_a_SOURCES += %D%/placement.h
 libcore_a_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)

@@ -20,6 +20,21 @@ struct rpc_method {
 			    msgpack_zone *zone, struct err *err);
 };
 
+/* The same of a notice. */
+struct rpc_notice {
+	const char *name; /* NULL: no such notice */
+	unsigned number;
+	size_t size;
+	int (*decode)(void *m, const void *buf, size_t len, msgpack_zone *zone,
+		      struct err *err);
+};
+
 extern const struct rpc_method rpc_master_methods[];
 extern const struct rpc_method rpc_worker_methods[];
 extern const unsigned rpc_n_master_methods, rpc_n_worker_methods;
+
+extern const struct rpc_notice rpc_worker_notices[];
+extern const unsigned rpc_n_worker_notices;
+
+/* The largest of each, for buffers that fit any. */
+extern const size_t rpc_reply_max, rpc_notice_max;

@@ -33,14 +33,16 @@ struct peer {
 
 struct connection_events {
 	/* Where the next bytes shall go, and how many at most: a frame's
-	 * payload lands where it is wanted, without a copy. */
+	 * payload lands where it is wanted, without a copy.  NULL: nothing is
+	 * read until resume(). */
 	void *(*room)(void *owner, size_t *len);
 
 	/* `len` bytes have come into that room; `fd` is a descriptor that came
 	 * with them, the owner's from now on, else -1 (unix sockets only). */
 	void (*received)(void *owner, size_t len, int fd);
 
-	/* Last: cut by the other end or the network, or closed here. */
+	/* Last, after each write's `sent`: cut by the other end or the network
+	 * (-ECONNRESET, ...), or closed here (-ECANCELED). */
 	void (*closed)(void *owner, int code);
 };
 
@@ -70,7 +72,10 @@ struct transport_ops {
 	struct connection *(*connect)(struct transport *t, const char *address);
 	void (*start)(struct connection *c, const struct connection_events *ev,
 		      void *owner);
+	/* Goes out at the end of the loop's turn, with all others. */
 	void (*write)(struct connection *c, struct connection_write *w);
+	void (*resume)(struct connection *c); /* room() may be asked again */
+	/* Sends what it can of what was written without waiting. */
 	void (*close)(struct connection *c);
 };
 
@@ -78,6 +83,8 @@ struct transport {
 	const struct transport_ops *ops;
 };
 
-/* The real one, for a loop of libuv; sets loop->transport. */
+/* The real one, for a loop of libuv; sets loop->transport.  Close it when the
+ * loop runs no more, before loop_uv_free(): it ends every connection that is
+ * left, and its callbacks come inside. */
 void transport_real_init(struct loop *l);
 void transport_real_close(struct loop *l);

@@ -67,3 +67,55 @@ void watch_free(struct watch *w)
 {
 	uv_close((uv_handle_t *)&w->poll, on_closed);
 }
+
+struct turn_end {
+	uv_prepare_t before; /* the loop waits */
+	uv_check_t after;    /* what it waited for has run; it may end now */
+	void (*flush)(void *owner);
+	void *owner;
+	int open;
+};
+
+static void on_prepare(uv_prepare_t *handle)
+{
+	struct turn_end *t = container_of(handle, struct turn_end, before);
+
+	t->flush(t->owner);
+}
+
+static void on_check(uv_check_t *handle)
+{
+	struct turn_end *t = container_of(handle, struct turn_end, after);
+
+	t->flush(t->owner);
+}
+
+struct turn_end *turn_end_new(struct loop *l, void (*flush)(void *owner),
+			      void *owner)
+{
+	struct turn_end *t = mem_alloc(sizeof(*t));
+
+	t->flush = flush;
+	t->owner = owner;
+	t->open = 2;
+	uv_prepare_init(loop_uv(l), &t->before);
+	uv_check_init(loop_uv(l), &t->after);
+	uv_prepare_start(&t->before, on_prepare);
+	uv_check_start(&t->after, on_check);
+	t->before.data = t->after.data = t;
+	return t;
+}
+
+static void on_turn_end_closed(uv_handle_t *handle)
+{
+	struct turn_end *t = handle->data;
+
+	if (--t->open == 0)
+		free(t);
+}
+
+void turn_end_free(struct turn_end *t)
+{
+	uv_close((uv_handle_t *)&t->before, on_turn_end_closed);
+	uv_close((uv_handle_t *)&t->after, on_turn_end_closed);
+}

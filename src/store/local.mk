@@ -1,4 +1,12 @@
 noinst_LIBRARIES += libstore.a
 libstore_a_SOURCES =
-libstore_a_SOURCES += %D%/backing_file.c %D%/backing_file.h
-libstore_a_SOURCES += %D%/store.h
+libstore_a_SOURCES += %D%/check.c
+libstore_a_SOURCES += %D%/dir.c %D%/disk.h
+libstore_a_SOURCES += %D%/dir_open.c
+libstore_a_SOURCES += %D%/entry.c
+libstore_a_SOURCES += %D%/file_io.c %D%/file_io.h
+libstore_a_SOURCES += %D%/fill.c
+libstore_a_SOURCES += %D%/index.c %D%/index.h
+libstore_a_SOURCES += %D%/read.c
+libstore_a_SOURCES += %D%/room.c
+libstore_a_SOURCES += %D%/store.c %D%/store.h

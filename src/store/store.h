@@ -31,10 +31,14 @@ struct store_options {
 	const struct store_dir *dirs;
 	unsigned n_dirs;
 	uint64_t block_size; /* bytes; a change empties the store */
-	const uint8_t
-		*cluster;    /* 16 bytes: another cluster's store is refused */
+	/* 16 bytes: another cluster's store is refused.  NULL: not known. */
+	const uint8_t *cluster;
 	const char *evictor; /* "retain", "lru": see core/evictor.h */
 	unsigned threads;    /* disk threads a directory; 0: simulated */
+	/* Where work that nobody waits for begins: the check after an unclean
+	 * stop, removals.  The thread that opens and closes the store is its
+	 * own.  NULL: no check in the background, removals at once. */
+	struct loop *loop;
 	/* Called on any thread when a directory goes out of service. */
 	void (*failed)(void *owner, const char *dir, const struct err *err);
 	void *owner;
@@ -60,13 +64,19 @@ struct store_req {
 	/* private */
 	store_done_fn done;
 	struct task task;
+	struct store *store;
 	void *state;
 };
 
-/* The bytes read, all checked against their checksums if the store was not
- * closed cleanly; -ENOENT if the first page is not present (a later one that is
- * not ends the read early). */
+/* The bytes read, each chunk that lies in them whole checked against its
+ * checksum, and the others too until the file was checked since the last
+ * unclean stop; -ENOENT if the first page is not present (a later one that is
+ * not ends the read early), or proves to be damaged and so is no more. */
 void store_read(struct store *s, struct store_req *req, store_done_fn done);
+
+/* The same at once, if that takes no waiting for a disk, else -EAGAIN; no
+ * callback comes. */
+ssize_t store_try_read(struct store *s, struct store_req *req);
 
 /* Writes whole pages (the last one of the file may be short): data first, then
  * the index record with their checksums.  Room is made by eviction; -ENOSPC if
@@ -80,13 +90,14 @@ uint64_t store_present(struct store *s, uint64_t file, uint64_t offset,
 		       uint64_t len);
 
 /* Somebody opened the file: tells the policy.  Unknown files too. */
-void store_touch(struct store *s, uint64_t file, uint64_t file_size);
+void store_touch(struct store *s, uint64_t file);
 
 /*
- * A read-only descriptor, borrowed, to be sent with SCM_RIGHTS: of a file that
- * is complete and verified since the last unclean stop, else -EAGAIN; -EBUSY
- * when grants hold half the room.  From the first grant until as many releases,
- * the file's space counts as used, evicted or not, and nothing in it changes.
+ * A read-only descriptor, the caller's, to be sent with SCM_RIGHTS: of a file
+ * that is complete and verified since the last unclean stop, else -EAGAIN;
+ * -EBUSY when grants hold half the room.  From the first grant until as many
+ * releases, the file's space counts as used, evicted or not, and nothing in it
+ * changes.
  */
 int store_grant(struct store *s, uint64_t file);
 void store_release(struct store *s, uint64_t file);
@@ -117,6 +128,7 @@ struct store_totals {
 	uint64_t evictions, evicted_bytes, not_admitted;
 	unsigned dirs_failed;
 	uint64_t unverified; /* files the background check has yet to see */
+	uint64_t corrupt;    /* files dropped since their bytes were wrong */
 };
 
 void store_totals(struct store *s, struct store_totals *out);

@@ -143,25 +143,34 @@ def test_a_difference_of_one_byte_is_seen(workdir, tree):
     assert acached.Reader(copy, top).result()["failed"] == 3
 
 
-TRS = """:test-result: PASS 1 - a sentence
-:test-result: FAIL 2 - another # it says
-:test-result: SKIP 3 - a third # SKIP no FUSE here
-:test-result: ERROR - exited with status 139 (core dumped?)
-:global-test-result: ERROR
-:recheck: yes
+LOG = """some output
+PASS: tests/t 1 - a sentence
+# a comment
+FAIL: tests/t 2 - another # it says
+SKIP: tests/t 3 - a third # SKIP no FUSE here
+ERROR: tests/t - exited with status 139 (core dumped?)
 """
 
 
 def test_every_result_line_of_automake_is_counted(workdir):
-    path = os.path.join(workdir, "t.trs")
-    with open(path, "w") as f:
-        f.write(TRS)
+    stem = os.path.join(workdir, "t")
+    with open(stem + ".trs", "w") as f:
+        for verdict in ("PASS", "FAIL", "SKIP", "ERROR"):
+            f.write(":test-result: %s\n" % verdict)
+        f.write(":global-test-result: ERROR\n:recheck: yes\n")
+    with open(stem + ".log", "w") as f:
+        f.write(LOG)
     results = runner.Results()
-    for verdict, name, reason in runner.read_trs(path):
+    for verdict, name, reason in runner.read_result(stem, "tests/t"):
         results.add(verdict, name, reason)
     assert results.count() == (1, 2, 1)
     assert results.skipped == [("a third", "no FUSE here")]
-    assert results.failed[0] == "another: it says"
+    assert results.failed == ["another: it says",
+                              "exited with status 139 (core dumped?)"]
+    with open(stem + ".log", "w") as f:
+        f.write("PASS: tests/t 1 - a sentence\n")  # the rest is lost
+    assert [v for v, _, _ in runner.read_result(stem, "tests/t")] == \
+        ["PASS", "FAIL", "SKIP", "ERROR"]
 
 
 def test_a_skipped_test_of_cmocka_is_skipped_and_its_status_kept(workdir):

@@ -1,0 +1,13 @@
+noinst_LIBRARIES += librpc.a
+librpc_a_SOURCES = \
+	%D%/auth.h \
+	%D%/client.c %D%/client.h \
+	%D%/conn.c %D%/conn.h \
+	%D%/handshake.c %D%/handshake.h \
+	%D%/method.c %D%/method.h \
+	%D%/out.c %D%/out.h \
+	%D%/server.c %D%/server.h \
+	%D%/socket.c %D%/socket.h \
+	%D%/transport.h \
+	%D%/transport_real.c
+librpc_a_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)

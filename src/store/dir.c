@@ -1,0 +1,216 @@
+/* A directory in service: what lies in it, what goes, how it fails. */
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store/disk.h"
+#include "store/index.h"
+
+#define LOG_MODULE "store"
+#include "runtime/log.h"
+
+struct entry *dir_next_locked(struct dir *d, struct list *after)
+{
+	struct place *p;
+	struct list *l;
+
+	for (l = after->next; l != &d->entries; l = l->next) {
+		p = list_entry(l, struct place, link);
+		if (p->is_entry)
+			return container_of(p, struct entry, place);
+	}
+	return NULL;
+}
+
+void dir_add_locked(struct entry *e)
+{
+	struct dir *d = e->dir;
+	void *old = map_put(&d->store->files, e->node.id, e);
+
+	assert(!old);
+	list_push_back(&d->entries, &e->place.link);
+	d->n_entries++;
+	d->n_unverified += !e->verified;
+	d->entry_bytes += e->used;
+	d->live_bytes += index_record_bytes(e);
+	e->node.size = e->used;
+	evictor_insert(d->evictor, &e->node);
+}
+
+/* Nothing of it is left. */
+static void forget_locked(struct entry *e)
+{
+	e->dir->entry_bytes -= e->used;
+	free(e);
+}
+
+void dir_put_locked(struct entry *e, struct list *gone)
+{
+	assert(e->users > 0);
+	if (--e->users == 0 && e->doomed)
+		list_push_back(gone, &e->place.link);
+}
+
+void dir_doom_locked(struct entry *e, struct list *gone)
+{
+	struct dir *d = e->dir;
+
+	if (e->doomed)
+		return;
+	e->doomed = true;
+	map_remove(&d->store->files, e->node.id);
+	list_remove(&e->place.link);
+	evictor_remove(d->evictor, &e->node);
+	d->n_entries--;
+	d->n_unverified -= !e->verified;
+	d->live_bytes -= index_record_bytes(e);
+	if (e->n_present)
+		store_changed_locked(d->store, e->node.id, STORE_REMOVED);
+	if (e->grants)
+		map_put(&d->store->held, e->node.id, e);
+	if (!e->users)
+		list_push_back(gone, &e->place.link);
+}
+
+/* The file first, then the record: in between, the index tells of a file that
+ * is not there, which the next start finds out. */
+static void remove_one(struct entry *e)
+{
+	struct dir *d = e->dir;
+	struct store *s = d->store;
+	char path[40];
+	int rv = 0;
+
+	entry_path(e, path);
+	if (d->service != OUT_OF_SERVICE && unlinkat(d->fd, path, 0) < 0 &&
+	    errno != ENOENT)
+		rv = -errno;
+	mutex_lock(&s->mutex);
+	if (!rv)
+		index_removed_locked(e);
+	e->removed = true;
+	if (!e->grants)
+		forget_locked(e);
+	mutex_unlock(&s->mutex);
+	if (rv)
+		dir_failed(d, rv, "remove");
+}
+
+void dir_remove_all(struct list *gone)
+{
+	struct dir *d = NULL;
+	struct entry *e;
+	struct list *l;
+
+	while ((l = list_pop_front(gone))) {
+		e = container_of(list_entry(l, struct place, link),
+				 struct entry, place);
+		if (d && d != e->dir)
+			index_flush(d);
+		d = e->dir;
+		remove_one(e);
+	}
+	if (d)
+		index_flush(d);
+}
+
+static ssize_t reap_work(struct task *t)
+{
+	struct dir *d = container_of(t, struct chore, task)->dir;
+	struct list gone;
+
+	mutex_lock(&d->store->mutex);
+	list_take(&gone, &d->doomed);
+	mutex_unlock(&d->store->mutex);
+	dir_remove_all(&gone);
+	return 0;
+}
+
+static void on_reaped(struct task *t)
+{
+	struct chore *c = container_of(t, struct chore, task);
+	struct dir *d = c->dir;
+	struct list none;
+
+	if (!d) {
+		free(c);
+		return;
+	}
+	list_init(&none);
+	mutex_lock(&d->store->mutex);
+	c->busy = false;
+	mutex_unlock(&d->store->mutex);
+	dir_reap(d, &none);
+}
+
+void dir_reap(struct dir *d, struct list *gone)
+{
+	struct list *l;
+	bool start;
+
+	if (!d->reaper) {
+		dir_remove_all(gone);
+		return;
+	}
+	mutex_lock(&d->store->mutex);
+	while ((l = list_pop_front(gone)))
+		list_push_back(&d->doomed, l);
+	start = !list_empty(&d->doomed) && !d->reaper->busy;
+	d->reaper->busy |= start;
+	mutex_unlock(&d->store->mutex);
+	if (start)
+		workpool_submit(d->pool, d->store->loop, &d->reaper->task,
+				reap_work, on_reaped);
+}
+
+static uint64_t whole_units(uint64_t bytes)
+{
+	return (bytes + DISK_UNIT - 1) / DISK_UNIT * DISK_UNIT;
+}
+
+uint64_t dir_used_locked(const struct dir *d)
+{
+	/* The directory itself and its lock take a unit. */
+	return d->entry_bytes + whole_units(d->index_bytes + d->pending.len) +
+	       whole_units(d->index_rewrite) + (d->n_subdirs + 1) * DISK_UNIT;
+}
+
+/* A full disk can still be read. */
+static enum service left_after(int code)
+{
+	return code == -ENOSPC || code == -EDQUOT ? NO_FILLS : OUT_OF_SERVICE;
+}
+
+void dir_failed(struct dir *d, int code, const char *doing)
+{
+	enum service left = left_after(code), was;
+	struct store *s = d->store;
+	struct err err = { 0 };
+	struct list gone;
+	struct entry *e;
+
+	list_init(&gone);
+	mutex_lock(&s->mutex);
+	was = d->service;
+	if (left > was) {
+		d->service = left;
+		s->totals.dirs_failed += was == IN_SERVICE;
+	}
+	while (d->service == OUT_OF_SERVICE &&
+	       (e = dir_next_locked(d, &d->entries)))
+		dir_doom_locked(e, &gone);
+	mutex_unlock(&s->mutex);
+	dir_remove_all(&gone);
+	if (left <= was)
+		return;
+	err_set(&err, code, "%s: %s: %s", d->path, doing, err_text(code));
+	log_error(left == NO_FILLS ? "disk full, nothing more is cached on it"
+				   : "directory out of service",
+		  "dir=%s doing=%s error=\"%s\"", d->path, doing,
+		  err_text(code));
+	if (s->failed)
+		s->failed(s->owner, d->path, &err);
+}

@@ -1,0 +1,226 @@
+/* A directory's start and end. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/disk.h"
+#include "store/index.h"
+
+#define LOG_MODULE "store"
+#include "runtime/log.h"
+
+/* Refuses a directory that another worker uses, by its pid. */
+static int take_lock(struct dir *d, struct err *err)
+{
+	char pid[24] = "";
+	ssize_t n;
+
+	d->lock_fd = openat(d->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return err_set(err, -errno, "%s/lock: open: %m", d->path);
+	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		n = pread(d->lock_fd, pid, sizeof(pid) - 1, 0);
+		pid[n > 0 ? n : 0] = '\0';
+		return err_set(err, -EBUSY, "%s is in use by process %s",
+			       d->path, pid);
+	}
+	n = snprintf(pid, sizeof(pid), "%jd", (intmax_t)getpid());
+	if (ftruncate(d->lock_fd, 0) < 0 ||
+	    pwrite(d->lock_fd, pid, (size_t)n, 0) < 0)
+		return err_set(err, -errno, "%s/lock: write: %m", d->path);
+	return 0;
+}
+
+static int open_path(struct dir *d, struct err *err)
+{
+	if (mkdir(d->path, 0700) < 0 && errno != EEXIST)
+		return err_set(err, -errno, "%s: create: %m", d->path);
+	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->fd < 0)
+		return err_set(err, -errno, "%s: open: %m", d->path);
+	return take_lock(d, err);
+}
+
+/* The entry whose backing file has this name; NULL: nobody's. */
+static struct entry *owner_of(struct dir *d, const char *name)
+{
+	struct entry *e;
+	uint64_t file;
+	uint32_t seq;
+	int end = 0;
+
+	if (sscanf(name, "%16" SCNx64 ".%8" SCNx32 "%n", &file, &seq, &end) !=
+		    2 ||
+	    name[end] != '\0')
+		return NULL;
+	e = map_get(&d->store->files, file);
+	return e && e->dir == d && e->seq == seq ? e : NULL;
+}
+
+/* Removes what is not in the index, and marks what is. */
+static void sweep_subdir(struct dir *d, DIR *dir)
+{
+	struct dirent *de;
+	struct entry *e;
+
+	while ((de = readdir(dir))) {
+		if (de->d_name[0] == '.')
+			continue;
+		e = owner_of(d, de->d_name);
+		if (e)
+			e->found = true;
+		else
+			unlinkat(dirfd(dir), de->d_name, 0);
+	}
+}
+
+static void find_subdirs(struct dir *d, bool sweep)
+{
+	char name[4];
+	unsigned i;
+	DIR *dir;
+	int fd;
+
+	for (i = 0; i < N_SUBDIRS; i++) {
+		snprintf(name, sizeof(name), "%02x", i);
+		fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		dir = fd < 0 ? NULL : fdopendir(fd);
+		if (!dir)
+			continue;
+		d->n_subdirs++;
+		if (sweep)
+			sweep_subdir(d, dir);
+		closedir(dir);
+	}
+}
+
+/* After an unclean stop: what the index tells of but is not there. */
+static void forget_lost(struct dir *d)
+{
+	struct list *at = &d->entries, gone;
+	struct entry *e;
+	uint64_t n = 0;
+
+	list_init(&gone);
+	while ((e = dir_next_locked(d, at))) {
+		if (e->found) {
+			at = &e->place.link;
+		} else {
+			dir_doom_locked(e, &gone);
+			n++;
+		}
+	}
+	dir_remove_all(&gone);
+	if (d->n_entries + n == 0)
+		return;
+	log_info("unclean stop, checking what is cached",
+		 "dir=%s files=%" PRIu64 " lost=%" PRIu64, d->path,
+		 d->n_entries, n);
+}
+
+static void trust_all(struct dir *d)
+{
+	struct list *at = &d->entries;
+	struct entry *e;
+
+	while ((e = dir_next_locked(d, at))) {
+		e->verified = true;
+		at = &e->place.link;
+	}
+	d->n_unverified = 0;
+}
+
+/* The capacity may be less than it was. */
+static void fit(struct dir *d)
+{
+	struct buffer ask = { 0 };
+	struct list gone;
+
+	list_init(&gone);
+	room_make_locked(d, NULL, 0, &gone, &ask);
+	dir_remove_all(&gone);
+	buffer_close(&ask);
+}
+
+int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
+	     const struct evictor_ops *policy, struct err *err)
+{
+	bool clean;
+	int rv;
+
+	d->store = s;
+	d->path = mem_str(o->path);
+	d->capacity = o->capacity;
+	d->fd = d->lock_fd = d->index_fd = -1;
+	d->evictor = policy->create();
+	atomic_init(&d->may_not_wait, true);
+	list_init(&d->entries);
+	list_init(&d->doomed);
+	list_init(&d->check_at.link);
+	rv = workpool_new(&d->pool, "disk", s->threads);
+	if (rv)
+		return err_set(err, rv, "threads for %s: %s", d->path,
+			       err_text(rv));
+	rv = open_path(d, err);
+	if (!rv)
+		rv = index_open(d, &clean, err);
+	if (rv)
+		return rv;
+	find_subdirs(d, !clean);
+	if (clean)
+		trust_all(d);
+	else
+		forget_lost(d);
+	fit(d);
+	if (s->loop) {
+		d->reaper = mem_alloc(sizeof(*d->reaper));
+		d->checker = mem_alloc(sizeof(*d->checker));
+		d->reaper->dir = d->checker->dir = d;
+	}
+	return 0;
+}
+
+static void release_chore(struct chore *c)
+{
+	if (c && c->busy)
+		c->dir = NULL;
+	else
+		free(c);
+}
+
+static void free_entries(struct dir *d)
+{
+	struct entry *e;
+
+	while ((e = dir_next_locked(d, &d->entries))) {
+		list_remove(&e->place.link);
+		free(e);
+	}
+}
+
+void dir_close(struct dir *d)
+{
+	if (d->pool)
+		workpool_close(d->pool);
+	dir_remove_all(&d->doomed);
+	release_chore(d->reaper);
+	release_chore(d->checker);
+	/* What nobody has checked is not to be trusted by the next either. */
+	index_close(d, d->service != OUT_OF_SERVICE && !d->n_unverified);
+	free_entries(d);
+	d->evictor->ops->destroy(d->evictor);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+	if (d->fd >= 0)
+		close(d->fd);
+	free(d->path);
+}

@@ -1,0 +1,205 @@
+/*
+ * What the files of store/ share: the store, its directories, its entries.
+ * Nobody else includes this.
+ *
+ * On disk, below a directory: `lock`, held while a worker uses it; `index`, the
+ * log of index.h; and XX/ID.SEQ, the backing file of one version of one file,
+ * sparse, each byte at its own offset.  SEQ tells the backing files of one id
+ * apart, so that one that is going does not meet one that is coming.
+ *
+ * One mutex guards all that changes; it is never held over I/O or a callback.
+ * Functions named _locked are called with it.  An entry stays in memory while
+ * it has users or grants; its file is removed when the last user has gone.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "core/evictor.h"
+#include "store/store.h"
+
+#define CHUNK     (UINT64_C(128) << 10) /* bytes under one checksum */
+#define DISK_UNIT UINT64_C(4096)        /* bytes: files take whole ones */
+#define INODE_SHARE \
+	UINT64_C(512) /* bytes of inode and name that st_blocks leaves out */
+#define N_SUBDIRS 256
+
+/* A position in a walk over a directory's entries that other threads change;
+ * it stands between entries. */
+struct place {
+	struct list link;
+	bool is_entry;
+};
+
+struct entry {
+	struct place place; /* in dir->entries; of doomed ones in a list of
+			       those to remove */
+	struct evict_node node;
+	struct dir *dir;
+	uint64_t size; /* of the file, bytes */
+	uint64_t used; /* bytes on disk, with room kept for fills */
+	uint32_t seq;
+	uint32_t users;     /* reads, fills and checks under way */
+	uint32_t fills;     /* of them */
+	uint32_t grants;    /* descriptors lent */
+	uint32_t n_present; /* pages */
+	bool verified;      /* all that is present, since the unclean stop */
+	bool doomed;        /* forgotten; the file goes with the last user */
+	bool removed;       /* the file is gone; grants keep the entry */
+	bool asked;         /* let_go was called for it */
+	bool found;         /* by the sweep after an unclean stop */
+	/* A checksum a chunk, then a bit a page. */
+	uint32_t words[];
+};
+
+struct buffer {
+	char *at;
+	size_t len, room;
+};
+
+/* Work of a directory that nobody waits for.  Its own allocation: its last
+ * callback may come after the store has gone. */
+struct chore {
+	struct task task;
+	struct dir *dir; /* NULL: the store has gone */
+	bool busy;       /* protected by store->mutex */
+};
+
+enum service {
+	IN_SERVICE,
+	NO_FILLS, /* the disk is full: what is there is still read */
+	OUT_OF_SERVICE,
+};
+
+struct dir {
+	struct store *store;
+	char *path;
+	int fd, lock_fd;
+	uint64_t capacity;
+	struct workpool *pool;
+	struct evictor *evictor;
+	atomic_bool may_not_wait; /* RWF_NOWAIT works here, as far as known */
+	struct chore *reaper, *checker;
+
+	/* Protected by store->mutex. */
+	enum service service;
+	struct list entries; /* of struct place */
+	uint64_t n_entries;
+	uint64_t entry_bytes, granted_bytes;
+	uint64_t n_unverified;
+	struct place check_at; /* how far the check has come */
+	uint32_t next_seq;
+	unsigned n_subdirs;
+	struct list doomed; /* of entries, for the reaper */
+
+	/* index.c's */
+	int index_fd;           /* the flusher's */
+	uint64_t index_bytes;   /* of the file */
+	uint64_t index_rewrite; /* bytes of the new one while there are two */
+	uint64_t live_bytes;    /* what a rewritten index would take */
+	struct buffer pending;  /* records to write */
+	bool flushing;          /* somebody writes them */
+	bool index_torn;        /* a record was lost: no clean stop */
+};
+
+struct store {
+	struct loop *loop; /* may be NULL */
+	uint64_t block_size;
+	uint8_t cluster[16];
+	unsigned threads;
+	void (*failed)(void *owner, const char *dir, const struct err *err);
+	void *owner;
+	void (*let_go)(void *owner, const uint64_t *files, size_t n);
+	void *let_go_owner;
+
+	struct mutex mutex;
+
+	/* Protected by mutex. */
+	struct map files; /* id -> entry, never a doomed one */
+	struct map held;  /* id -> doomed entry that has grants */
+	struct store_totals totals;
+	struct buffer changes; /* struct change */
+	bool closing;
+
+	unsigned n_dirs;
+	struct dir dirs[];
+};
+
+struct change {
+	uint64_t file;
+	enum store_change what;
+};
+
+/* Adds `len` bytes; where they are. */
+void *buffer_add(struct buffer *b, size_t len);
+void buffer_close(struct buffer *b);
+
+/* entry.c */
+static inline uint64_t entry_pages(uint64_t size)
+{
+	return (size + STORE_PAGE - 1) / STORE_PAGE;
+}
+
+static inline uint64_t entry_chunks(uint64_t size)
+{
+	return (size + CHUNK - 1) / CHUNK;
+}
+
+static inline struct entry *entry_of(struct evict_node *n)
+{
+	return container_of(n, struct entry, node);
+}
+
+struct entry *entry_new(struct dir *d, uint64_t file, uint64_t size);
+bool entry_has(const struct entry *e, uint64_t page);
+void entry_set(struct entry *e, uint64_t page);
+bool entry_complete(const struct entry *e);
+/* Bytes present from `offset` on, up to `len`. */
+uint64_t entry_present(const struct entry *e, uint64_t offset, uint64_t len);
+/* Whether `buf`, the bytes at `offset`, agrees with the checksums of the chunks
+ * that lie in it whole; *bad is the first offset that does not. */
+bool entry_check(const struct entry *e, const void *buf, uint64_t offset,
+		 size_t len, uint64_t *bad);
+void entry_path(const struct entry *e, char path[40]);
+/* An open backing file or -errno. */
+int entry_open(const struct entry *e, int flags);
+
+/* dir.c */
+struct entry *dir_next_locked(struct dir *d, struct list *after);
+void dir_add_locked(struct entry *e);
+/* Forgets an entry; its file is removed when it has no users: then it is put
+ * on `gone`, if not NULL, for dir_remove_all(). */
+void dir_doom_locked(struct entry *e, struct list *gone);
+void dir_put_locked(struct entry *e, struct list *gone);
+void dir_remove_all(struct list *gone);
+/* The same on a disk thread, for callers that must not wait. */
+void dir_reap(struct dir *d, struct list *gone);
+uint64_t dir_used_locked(const struct dir *d);
+/* The disk has failed with `code`: out of service. */
+void dir_failed(struct dir *d, int code, const char *doing);
+
+/* room.c: finds room for `need` more bytes for the sake of `n` (NULL: of all):
+ * 0, ERR_NOT_ADMITTED, or -ENOSPC if what would go is held by users or grants.
+ * Victims are put on `gone`, to be removed before the room is used; ids to be
+ * let go in `ask`, for room_ask(). */
+int room_make_locked(struct dir *d, const struct evict_node *n, uint64_t need,
+		     struct list *gone, struct buffer *ask);
+void room_ask(struct store *s, struct buffer *ask);
+
+/* dir_open.c */
+int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
+	     const struct evictor_ops *policy, struct err *err) MUST_CHECK;
+/* No work may be in flight.  Lets its threads end. */
+void dir_close(struct dir *d);
+
+/* store.c */
+void store_changed_locked(struct store *s, uint64_t file,
+			  enum store_change what);
+struct dir *store_home_locked(struct store *s, uint64_t file);
+
+/* check.c */
+void check_start(struct dir *d);
+/* The bytes at `offset` are not those that were written. */
+void check_bad(struct entry *e, uint64_t offset);

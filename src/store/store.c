@@ -1,0 +1,314 @@
+#include "store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/disk.h"
+
+static void close_dirs(struct store *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->n_dirs; i++)
+		dir_close(&s->dirs[i]);
+}
+
+static void free_held(struct store *s)
+{
+	struct map_slot *slot;
+	size_t at = 0;
+
+	while ((slot = map_next(&s->held, &at)))
+		free(slot->value);
+	map_close(&s->held);
+}
+
+int store_open(struct store **out, const struct store_options *options,
+	       struct err *err)
+{
+	const struct evictor_ops *policy = evictor_find(options->evictor);
+	struct store *s;
+	unsigned i;
+	int rv = 0;
+
+	if (!policy)
+		return err_set(err, -EINVAL, "no such eviction policy: \"%s\"",
+			       options->evictor);
+	s = mem_alloc(sizeof(*s) + options->n_dirs * sizeof(s->dirs[0]));
+	s->loop = options->loop;
+	s->block_size = options->block_size;
+	if (options->cluster)
+		memcpy(s->cluster, options->cluster, sizeof(s->cluster));
+	s->threads = options->threads;
+	s->failed = options->failed;
+	s->owner = options->owner;
+	mutex_init(&s->mutex);
+	for (i = 0; i < options->n_dirs && !rv; i++, s->n_dirs++)
+		rv = dir_open(&s->dirs[i], s, &options->dirs[i], policy, err);
+	if (rv) {
+		/* Leaves no mark of a clean stop where there was none. */
+		s->dirs[s->n_dirs - 1].service = OUT_OF_SERVICE;
+		store_close(s);
+		return rv;
+	}
+	for (i = 0; i < s->n_dirs; i++)
+		check_start(&s->dirs[i]);
+	*out = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	mutex_lock(&s->mutex);
+	s->closing = true;
+	mutex_unlock(&s->mutex);
+	close_dirs(s);
+	free_held(s);
+	map_close(&s->files);
+	buffer_close(&s->changes);
+	mutex_close(&s->mutex);
+	free(s);
+}
+
+/* Where a file that is new goes: by its id, in proportion to capacities. */
+struct dir *store_home_locked(struct store *s, uint64_t file)
+{
+	uint64_t total = 0, at;
+	unsigned i;
+
+	for (i = 0; i < s->n_dirs; i++)
+		if (s->dirs[i].service == IN_SERVICE)
+			total += s->dirs[i].capacity / DISK_UNIT;
+	if (!total)
+		return NULL;
+	at = (file * UINT64_C(0x9e3779b97f4a7c15) >> 20) % total;
+	for (i = 0; i < s->n_dirs; i++) {
+		if (s->dirs[i].service != IN_SERVICE)
+			continue;
+		if (at < s->dirs[i].capacity / DISK_UNIT)
+			return &s->dirs[i];
+		at -= s->dirs[i].capacity / DISK_UNIT;
+	}
+	return NULL;
+}
+
+void store_changed_locked(struct store *s, uint64_t file,
+			  enum store_change what)
+{
+	struct change *c = buffer_add(&s->changes, sizeof(*c));
+
+	*c = (struct change){ .file = file, .what = what };
+}
+
+uint64_t store_present(struct store *s, uint64_t file, uint64_t offset,
+		       uint64_t len)
+{
+	uint64_t present = 0;
+	struct entry *e;
+
+	mutex_lock(&s->mutex);
+	e = map_get(&s->files, file);
+	if (e)
+		present = entry_present(e, offset, len);
+	mutex_unlock(&s->mutex);
+	return present;
+}
+
+void store_touch(struct store *s, uint64_t file)
+{
+	struct entry *e;
+	struct dir *d;
+
+	mutex_lock(&s->mutex);
+	e = map_get(&s->files, file);
+	d = e ? e->dir : store_home_locked(s, file);
+	if (e)
+		evictor_touch(d->evictor, &e->node);
+	else if (d)
+		evictor_missed(d->evictor, file);
+	mutex_unlock(&s->mutex);
+}
+
+static void ungrant_locked(struct entry *e)
+{
+	assert(e->grants > 0);
+	if (--e->grants)
+		return;
+	e->dir->granted_bytes -= e->used;
+	e->dir->store->totals.granted--;
+	e->asked = false;
+	if (!e->doomed)
+		return;
+	map_remove(&e->dir->store->held, e->node.id);
+	if (e->removed) {
+		e->dir->entry_bytes -= e->used;
+		free(e);
+	}
+}
+
+static int grant_locked(struct entry *e)
+{
+	struct dir *d = e->dir;
+
+	if (!entry_complete(e) || !e->verified || e->fills)
+		return -EAGAIN;
+	if (!e->grants && d->granted_bytes + e->used > d->capacity / 2)
+		return -EBUSY;
+	if (e->grants++ == 0) {
+		d->granted_bytes += e->used;
+		d->store->totals.granted++;
+	}
+	e->asked = false;
+	return 0;
+}
+
+int store_grant(struct store *s, uint64_t file)
+{
+	struct entry *e;
+	int rv, fd;
+
+	mutex_lock(&s->mutex);
+	e = map_get(&s->files, file);
+	rv = e ? grant_locked(e) : -EAGAIN;
+	mutex_unlock(&s->mutex);
+	if (rv)
+		return rv;
+	/* The grant keeps the entry. */
+	fd = entry_open(e, O_RDONLY);
+	if (fd >= 0)
+		return fd;
+	mutex_lock(&s->mutex);
+	ungrant_locked(e);
+	mutex_unlock(&s->mutex);
+	return -EAGAIN; /* a read finds out why */
+}
+
+void store_release(struct store *s, uint64_t file)
+{
+	struct entry *e;
+
+	mutex_lock(&s->mutex);
+	e = map_get(&s->held, file);
+	if (!e)
+		e = map_get(&s->files, file);
+	if (e && e->grants)
+		ungrant_locked(e);
+	mutex_unlock(&s->mutex);
+}
+
+void store_on_let_go(struct store *s,
+		     void (*fn)(void *owner, const uint64_t *files, size_t n),
+		     void *owner)
+{
+	s->let_go = fn;
+	s->let_go_owner = owner;
+}
+
+uint64_t store_drop(struct store *s, uint64_t file)
+{
+	bool granted = false;
+	uint64_t freed = 0;
+	struct dir *d = NULL;
+	struct list gone;
+	struct entry *e;
+
+	list_init(&gone);
+	mutex_lock(&s->mutex);
+	e = map_get(&s->files, file);
+	if (e) {
+		d = e->dir;
+		freed = e->used;
+		granted = e->grants > 0;
+		dir_doom_locked(e, &gone);
+	}
+	mutex_unlock(&s->mutex);
+	if (d)
+		dir_reap(d, &gone);
+	if (granted && s->let_go)
+		s->let_go(s->let_go_owner, &file, 1);
+	return freed;
+}
+
+int store_file_state(struct store *s, uint64_t file,
+		     struct store_file_state *out)
+{
+	struct entry *e;
+
+	mutex_lock(&s->mutex);
+	e = map_get(&s->files, file);
+	if (e) {
+		*out = (struct store_file_state){
+			.size = e->size,
+			.present = e->n_present * STORE_PAGE,
+			.complete = entry_complete(e),
+			.verified = e->verified,
+			.granted = e->grants > 0,
+			.dir = e->dir->path,
+		};
+		/* The last page is short. */
+		if (e->size % STORE_PAGE && entry_has(e, e->size / STORE_PAGE))
+			out->present -= STORE_PAGE - e->size % STORE_PAGE;
+	}
+	mutex_unlock(&s->mutex);
+	return e ? 0 : -ENOENT;
+}
+
+void store_totals(struct store *s, struct store_totals *out)
+{
+	unsigned i;
+
+	mutex_lock(&s->mutex);
+	*out = s->totals;
+	out->files = s->files.used;
+	for (i = 0; i < s->n_dirs; i++) {
+		if (s->dirs[i].service == OUT_OF_SERVICE)
+			continue;
+		out->capacity += s->dirs[i].capacity;
+		out->used += dir_used_locked(&s->dirs[i]);
+		out->unverified += s->dirs[i].n_unverified;
+	}
+	mutex_unlock(&s->mutex);
+}
+
+/* Replaces what has changed by what there is. */
+static void list_all_locked(struct store *s)
+{
+	struct map_slot *slot;
+	struct entry *e;
+	size_t at = 0;
+
+	s->changes.len = 0;
+	while ((slot = map_next(&s->files, &at))) {
+		e = slot->value;
+		if (e->n_present)
+			store_changed_locked(s, slot->key, STORE_ADDED);
+		if (e->n_present && entry_complete(e))
+			store_changed_locked(s, slot->key, STORE_COMPLETE);
+	}
+}
+
+void store_take_changes(struct store *s, bool all,
+			void (*fn)(void *owner, uint64_t file,
+				   enum store_change change),
+			void *owner)
+{
+	const struct change *c;
+	struct buffer taken;
+	size_t i;
+
+	mutex_lock(&s->mutex);
+	if (all)
+		list_all_locked(s);
+	taken = s->changes;
+	s->changes = (struct buffer){ 0 };
+	mutex_unlock(&s->mutex);
+	c = (const struct change *)(void *)taken.at;
+	for (i = 0; i < taken.len / sizeof(*c); i++)
+		fn(owner, c[i].file, c[i].what);
+	buffer_close(&taken);
+}
