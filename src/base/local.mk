@@ -7,3 +7,4 @@ libbase_a_SOURCES += %D%/list.h
 libbase_a_SOURCES += %D%/map.c %D%/map.h
 libbase_a_SOURCES += %D%/mem.c %D%/mem.h
 libbase_a_SOURCES += %D%/option.c %D%/option.h
+libbase_a_SOURCES += %D%/path.c %D%/path.h

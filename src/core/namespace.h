@@ -29,15 +29,20 @@ struct namespace;
 
 #define NAMESPACE_ROOT UINT64_C(1)
 
-/* `arena` is zeroed, aligned to 2 MiB, and as large as the tree may get;
- * untouched pages cost nothing. */
+/*
+ * `arena` is zeroed, aligned to 2 MiB, at least 16 MiB, and as large as the
+ * tree may get, of which 32 GiB are used at most; untouched pages cost nothing.
+ * The handle lies at its end, outside the image: there is nothing to free, and
+ * a namespace ends with its arena.  What is freed is used again for what is of
+ * the same size; a full one refuses to learn until it is opened in a larger.
+ */
 struct namespace *namespace_create(void *arena, size_t size);
 
 /* The bytes in use, from the arena's start.  Same commands, same bytes. */
 size_t namespace_image(const struct namespace *ns, const void **image);
 
-/* `arena` holds an image: checks its version, bounds and totals, not every
- * inode. */
+/* `arena`, of any size that suffices, holds an image at its start: checks its
+ * version, bounds and totals, not every inode. */
 int namespace_open(struct namespace **out, void *arena, size_t size,
 		   size_t image_len, struct err *err) MUST_CHECK;
 
@@ -57,6 +62,11 @@ struct namespace_result {
 
 /*
  * Applies one committed command.  There is no other way to change a namespace.
+ * Of a directory only one listing at a time may be learned: a record with
+ * `first` ends what one before it had begun, and `last` without `first` before
+ * it is refused (-EINVAL).  Mounts refuse with -EBUSY (another URI is mounted
+ * there), -EEXIST, -ENOTEMPTY or -ENOTDIR; unmounts with -EINVAL (no mount
+ * point) or -EBUSY (mounts below); all with -ENOSPC when the arena is full.
  * A (client, sequence) that was applied before changes nothing and gets the
  * same code, id and updated; the last 64 results of each of the last 1,024
  * clients are remembered, in the image too.
@@ -103,7 +113,8 @@ int namespace_next(const struct namespace *ns, uint64_t dir, uint64_t after,
 /* Writes the absolute path, NUL-terminated; the length, or -ENAMETOOLONG. */
 ssize_t namespace_path(const struct namespace *ns, uint64_t id, char *buf,
 		       size_t size);
-/* The path below the root of its mount's under-storage, "" for that root. */
+/* The path below the root of its mount's under-storage, "" for that root;
+ * -ENODEV if it lies in no mount. */
 ssize_t namespace_ufs_path(const struct namespace *ns, uint64_t id, char *buf,
 			   size_t size);
 
@@ -128,6 +139,9 @@ void namespace_mount_option(const struct namespace *ns, uint32_t mount,
  * ended. */
 int namespace_next_job(const struct namespace *ns, uint64_t after,
 		       struct job_info *out) MUST_CHECK;
+
+/* The id of the worker of this uuid; 0 if it has none yet. */
+uint32_t namespace_worker(const struct namespace *ns, schema_bytes uuid);
 
 struct namespace_totals {
 	uint8_t uuid[16]; /* of the cluster; zero before its record */

@@ -1,6 +1,17 @@
+check_PROGRAMS += %D%/test_arena
 check_PROGRAMS += %D%/test_evictor_lru
+check_PROGRAMS += %D%/test_index
+check_PROGRAMS += %D%/test_namespace
+check_PROGRAMS += %D%/test_namespace_model
+%C%_test_arena_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 %C%_test_evictor_lru_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_evictor_retain
 check_PROGRAMS += %D%/test_ghosts
 %C%_test_evictor_retain_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 %C%_test_ghosts_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_index_LDADD = libtest.a $(CORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_index_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)
+%C%_test_namespace_LDADD = libtest.a $(CORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_namespace_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)
+%C%_test_namespace_model_LDADD = libtest.a $(CORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_namespace_model_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)
