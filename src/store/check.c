@@ -165,5 +165,7 @@ void check_start(struct dir *d)
 	if (!d->checker || !d->n_unverified)
 		return;
 	list_push_back(d->entries.next, &d->check_at.link);
-	turn(d);
+	d->checker->busy = true;
+	d->checker->task.status = 1;
+	loop_post(d->store->loop, &d->checker->task, on_turn);
 }

@@ -173,9 +173,9 @@ static uint64_t whole_units(uint64_t bytes)
 
 uint64_t dir_used_locked(const struct dir *d)
 {
-	/* The directory itself and its lock take a unit. */
+	/* The directory itself and its lock take a unit each. */
 	return d->entry_bytes + whole_units(d->index_bytes + d->pending.len) +
-	       whole_units(d->index_rewrite) + (d->n_subdirs + 1) * DISK_UNIT;
+	       whole_units(d->index_rewrite) + (d->n_subdirs + 2) * DISK_UNIT;
 }
 
 /* A full disk can still be read. */

@@ -1,4 +1,21 @@
 STORE_FIXTURE = %D%/store_fixture.c %D%/store_fixture.h
+check_PROGRAMS += %D%/test_check
+check_PROGRAMS += %D%/test_faults
+check_PROGRAMS += %D%/test_index
+check_PROGRAMS += %D%/test_room
 check_PROGRAMS += %D%/test_store
+%C%_test_check_SOURCES = %D%/test_check.c $(STORE_FIXTURE)
+%C%_test_check_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_faults_SOURCES = %D%/test_faults.c $(STORE_FIXTURE)
+%C%_test_faults_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+# The plain names and those of large files: which one is called is libc's
+# affair.
+%C%_test_faults_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=openat,--wrap=write,--wrap=pwrite,--wrap=pread \
+	-Wl,--wrap=preadv2,--wrap=ftruncate
+%C%_test_index_SOURCES = %D%/test_index.c $(STORE_FIXTURE)
+%C%_test_index_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_room_SOURCES = %D%/test_room.c $(STORE_FIXTURE)
+%C%_test_room_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
 %C%_test_store_SOURCES = %D%/test_store.c $(STORE_FIXTURE)
 %C%_test_store_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
