@@ -32,6 +32,7 @@ struct worker_set {
 /* The worker that serialises the block; 0 if there is none. */
 uint32_t placement_home(const struct worker_set *set, struct block_id block);
 
-/* Up to `max` workers, best first, the home at their head; how many. */
+/* Up to `max` workers (16 at most), best first, the home at their head; how
+ * many. */
 unsigned placement_order(const struct worker_set *set, struct block_id block,
 			 uint32_t *out, unsigned max);

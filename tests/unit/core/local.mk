@@ -15,3 +15,5 @@ check_PROGRAMS += %D%/test_ghosts
 %C%_test_namespace_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)
 %C%_test_namespace_model_LDADD = libtest.a $(CORE_LIBS) $(CMOCKA_LIBS)
 %C%_test_namespace_model_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)
+check_PROGRAMS += %D%/test_placement
+%C%_test_placement_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
