@@ -114,6 +114,9 @@ FILL_STRUCT(found, FOUND)
 FILL_ARRAY(found)
 FILL_STRUCT(journal_stamp, JOURNAL_STAMP)
 
+#define FILL_CONNECTION(name, fields) FILL_STRUCT(name, fields)
+CONNECTION_MESSAGES(FILL_CONNECTION)
+
 #define FILL_CALL(number, name, req, rep) \
 	FILL_STRUCT(name##_request, req)  \
 	FILL_STRUCT(name##_reply, rep)

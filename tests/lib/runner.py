@@ -75,6 +75,18 @@ def show_tail(log, lines=TAIL):
         say("    " + line)
 
 
+def show_errors(log):
+    """What a compiler or linker said, else the end of the log."""
+    with open(log, errors="replace") as f:
+        lines = f.read().splitlines()
+    bad = [i for i, line in enumerate(lines) if re.search(
+        r"(error|undefined reference|No rule to make target)\b", line)]
+    if not bad:
+        show_tail(log)
+    for line in lines[bad[0]:bad[0] + TAIL] if bad else []:
+        say("    " + line)
+
+
 # the mirror and the builds
 
 def from_git():
@@ -198,7 +210,7 @@ def build(name, options, results, cc="gcc"):
     if not good:
         results.add("FAIL", "build " + name)
         say("make failed in build/%s:" % name)
-        show_tail(log)
+        show_errors(log)
         return None
     return where
 
@@ -278,17 +290,15 @@ class Run:
         self.ci = None
 
     def wants(self, stage):
-        if self.stages:
-            return stage in self.stages
-        if self.patterns:
-            return stage not in ("format", "asan", "tsan", "distcheck",
-                                 "fuzzing")
+        if self.stages or self.patterns:
+            return stage in self.stages or (self.patterns and stage not in (
+                "format", "asan", "tsan", "distcheck", "fuzzing"))
         if self.mode == "quick":
             return stage not in ("asan", "tsan", "distcheck", "fuzzing")
         return stage != "fuzzing" or self.mode == "long"
 
-    def matching(self, tests):
-        if not self.patterns:
+    def matching(self, stage, tests):
+        if stage in self.stages or not self.patterns:
             return tests
         return [t for t in tests if any(p in t for p in self.patterns)]
 
@@ -328,7 +338,7 @@ class Run:
     def checks(self, stage):
         def work():
             tests = [t for t in known_tests(self.ci) if stage_of(t) == stage]
-            run_checks(self.ci, self.matching(tests), self.results,
+            run_checks(self.ci, self.matching(stage, tests), self.results,
                        env=self.seeds())
         return work
 
@@ -352,7 +362,7 @@ class Run:
                    "long": ""}[self.mode]
         if without:
             argv += ["-m", without]
-        if self.patterns:
+        if self.patterns and "integration" not in self.stages:
             argv += ["-k", " or ".join(re.sub(r"\W+", " and ", p).strip()
                                        for p in self.patterns)]
         if os.path.exists(report):
@@ -399,7 +409,12 @@ class Run:
             scratch = os.path.join(BUILD, "log", name + ".corpus")
             os.makedirs(scratch, exist_ok=True)
             log = os.path.join(BUILD, "log", name)
-            bad = quietly([p, "-max_total_time=60", scratch, corpus], log)
+            replay = p.replace("/fuzz_", "/replay_")
+            argv = [p, "-max_total_time=60", scratch]
+            argv += [corpus] if os.path.isdir(corpus) else []
+            bad = quietly([replay, scratch], log) or \
+                quietly(argv, log, env=dict(
+                    os.environ, ASAN_OPTIONS="allocator_may_return_null=1"))
             self.results.add("FAIL" if bad else "PASS", "fuzzing: " + name)
             if bad:
                 show_tail(log)
