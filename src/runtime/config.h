@@ -78,6 +78,9 @@ int config_load(struct config *c, const char *file, const char *const *sets,
 		struct err *err) MUST_CHECK;
 void config_close(struct config *c);
 
+/* Frees a list and its strings. */
+void config_list_free(config_list list);
+
 /* What a key is, for those who list them. */
 struct config_doc {
 	const char *name, *dflt, *accepts, *help;

@@ -23,6 +23,3 @@ extern const struct config_kind config_kind_path, config_kind_endpoint,
 /* Whether HOST:PORT can be reached from this machine alone, by the look of it:
  * 127/8, ::1 and "localhost". */
 bool config_is_loopback(const char *endpoint);
-
-/* Frees a list and its strings. */
-void config_list_free(config_list list);

@@ -41,8 +41,7 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-/* A line's mount point, type and source: fields 5, and 1 and 2 after "-". */
-static bool split_line(char *line, char **point, char **type, char **source)
+bool mountpoint_split_line(char *line, char **point, char **type, char **source)
 {
 	char *dash = strstr(line, " - "), *save;
 	int i;
@@ -84,7 +83,7 @@ int mountpoint_of(const char *path, const char *mountinfo,
 		return -errno;
 	*out = (struct mountpoint){ 0 };
 	while (getline(&line, &size, f) > 0) {
-		if (!split_line(line, &point, &type, &source) ||
+		if (!mountpoint_split_line(line, &point, &type, &source) ||
 		    !lies_in(path, point) || strlen(point) < longest)
 			continue;
 		/* The longest mount point; of equal ones the last, on top. */

@@ -25,6 +25,11 @@ struct mountpoint {
 int mountpoint_parse_source(const char *source, struct mountpoint *m,
 			    struct err *err) MUST_CHECK;
 
+/* A line of mountinfo: its mount point, type and source (fields 5, and 1 and 2
+ * after "-"), inside `line`, which it changes; false if it is none. */
+bool mountpoint_split_line(char *line, char **point, char **type,
+			   char **source);
+
 /*
  * The mountpoint that the absolute path `path` lies in: the topmost mount
  * there, if it is ours.  -ENOENT if not.  `mountinfo` is the file to read,
