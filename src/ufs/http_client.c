@@ -137,6 +137,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *owner)
 	if (sscanf(line, "HTTP/%*9s %d", &status) == 1) {
 		clear_answer(&r->answer);
 		r->answer.status = status;
+		r->head_ended = false;
+	} else if (end == 0) {
+		r->head_ended = true;
 	} else {
 		set_field(&r->answer, line);
 	}
@@ -268,6 +271,9 @@ static void finish(struct http_req *r, CURLcode code)
 
 	r->retry = false;
 	r->error[0] = '\0';
+	if (code == CURLE_OK && !r->head_ended)
+		code = CURLE_PARTIAL_FILE; /* curl is content with half a head
+					    */
 	if (code != CURLE_OK && h) {
 		rv = to_rv(r, code);
 		snprintf(r->error, sizeof(r->error), "%s",
@@ -444,7 +450,7 @@ void http_submit(struct http_client *c, struct http_req *r)
 	r->client = c;
 	r->handle = NULL;
 	r->fields = NULL;
-	r->cancelled = false;
+	r->cancelled = r->head_ended = false;
 	clear_answer(&r->answer);
 	list_push_back(&c->queue, &r->link);
 	if (!c->busy) /* else we may be inside of curl; leave() does it */

@@ -68,7 +68,7 @@ struct http_req {
 	struct http_client *client;
 	struct http_handle *handle;
 	struct curl_slist *fields;
-	bool cancelled;
+	bool cancelled, head_ended;
 };
 
 struct http_client *http_client_new(const struct http_config *c);

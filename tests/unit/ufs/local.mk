@@ -1,6 +1,17 @@
-check_PROGRAMS += %D%/test_ufs_local
 check_PROGRAMS += \
 	%D%/test_beneath \
-	%D%/test_ufs_local
+	%D%/test_http_client \
+	%D%/test_s3_config \
+	%D%/test_s3_sign \
+	%D%/test_s3_xml \
+	%D%/test_text \
+	%D%/test_ufs_local \
+	%D%/test_ufs_s3
 %C%_test_beneath_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_http_client_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_config_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_sign_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_xml_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_text_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_ufs_local_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_ufs_s3_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)

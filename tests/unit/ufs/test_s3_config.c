@@ -1,0 +1,176 @@
+#include "lib/test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/tempdir.h"
+#include "ufs/s3_config.h"
+
+static struct s3_config c;
+static struct err err;
+static char *home;
+
+static const char *const variables[] = {
+	"AWS_ACCESS_KEY_ID",
+	"AWS_SECRET_ACCESS_KEY",
+	"AWS_SESSION_TOKEN",
+	"AWS_REGION",
+	"AWS_ENDPOINT_URL",
+	"AWS_DEFAULT_REGION",
+	"AWS_CA_BUNDLE",
+	"AWS_PROFILE",
+	"AWS_SHARED_CREDENTIALS_FILE",
+};
+
+static int setup(void **state ATTR_UNUSED)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(variables); i++)
+		unsetenv(variables[i]);
+	home = tempdir_make();
+	setenv("HOME", home, 1);
+	return 0;
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	s3_config_close(&c);
+	tempdir_remove(home);
+	return 0;
+}
+
+static int load(const char *root, const struct ufs_option *options, unsigned n)
+{
+	s3_config_close(&c);
+	err = (struct err){ 0 };
+	return s3_config_load(&c, root, options, n, &err);
+}
+
+#define LOAD(root, ...)                                     \
+	load(root, (struct ufs_option[]){ __VA_ARGS__ },    \
+	     sizeof((struct ufs_option[]){ __VA_ARGS__ }) / \
+		     sizeof(struct ufs_option))
+
+static void amazon_is_the_default(void **state ATTR_UNUSED)
+{
+	assert_int_equal(load("bucket", NULL, 0), 0);
+	assert_string_equal(c.origin, "https://bucket.s3.us-east-1."
+				      "amazonaws.com");
+	assert_string_equal(c.base, "/");
+	assert_string_equal(c.prefix, "");
+	assert_string_equal(c.region, "us-east-1");
+	assert_true(c.tls && c.anonymous && c.no_keys);
+	/* no certificate fits a name with dots */
+	assert_int_equal(LOAD("a.bucket", { "s3.region", "eu-west-1" }), 0);
+	assert_string_equal(c.origin, "https://s3.eu-west-1.amazonaws.com");
+	assert_string_equal(c.base, "/a.bucket/");
+}
+
+static void other_servers_have_the_bucket_in_the_path(void **state ATTR_UNUSED)
+{
+	assert_int_equal(LOAD("bucket/some/where//",
+			      { "s3.endpoint", "http://minio:9000/" }),
+			 0);
+	assert_string_equal(c.origin, "http://minio:9000");
+	assert_string_equal(c.host, "minio:9000");
+	assert_string_equal(c.base, "/bucket/");
+	assert_string_equal(c.prefix, "some/where/");
+	assert_false(c.tls);
+	assert_int_equal(LOAD("bucket", { "s3.endpoint", "minio:443" },
+			      { "s3.path-style", "false" }),
+			 0);
+	assert_string_equal(c.origin, "https://bucket.minio");
+	assert_string_equal(c.base, "/");
+	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://h:80" }), 0);
+	assert_string_equal(c.host, "h");
+}
+
+static void bad_values_are_refused_by_name(void **state ATTR_UNUSED)
+{
+	assert_int_equal(LOAD("bucket", { "s3.path-style", "maybe" }), -EINVAL);
+	assert_string_equal(err.msg, "s3.path-style=maybe: either true or "
+				     "false is wanted");
+	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://a/b" }),
+			 -EINVAL);
+	assert_non_null(strstr(err.msg, "s3.endpoint=http://a/b: "));
+	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://" }), -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://u@h" }),
+			 -EINVAL);
+	assert_int_equal(load("", NULL, 0), -EINVAL);
+	assert_int_equal(load("ab", NULL, 0), -EINVAL);
+	assert_int_equal(load("my bucket", NULL, 0), -EINVAL);
+	assert_string_equal(err.msg, "\"my bucket\" is no name of a bucket");
+}
+
+static void half_a_key_is_refused(void **state ATTR_UNUSED)
+{
+	assert_int_equal(LOAD("bucket", { "aws.accessKeyId", "a" }), -EINVAL);
+	assert_string_equal(err.msg, "aws.secretKey is missing: it belongs to "
+				     "aws.accessKeyId");
+	assert_int_equal(LOAD("bucket", { "aws.secretKey", "topsecret" }),
+			 -EINVAL);
+	assert_string_equal(err.msg, "aws.accessKeyId is missing: it belongs "
+				     "to aws.secretKey");
+}
+
+static void options_go_before_the_environment(void **state ATTR_UNUSED)
+{
+	setenv("AWS_ACCESS_KEY_ID", "env-id", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "env-secret", 1);
+	setenv("AWS_SESSION_TOKEN", "env-token", 1);
+	setenv("AWS_DEFAULT_REGION", "env-region", 1);
+	assert_int_equal(load("bucket", NULL, 0), 0);
+	assert_string_equal(c.access_key, "env-id");
+	assert_string_equal(c.session_token, "env-token");
+	assert_string_equal(c.region, "env-region");
+	assert_false(c.anonymous);
+	assert_int_equal(LOAD("bucket", { "aws.accessKeyId", "id" },
+			      { "aws.secretKey", "secret" },
+			      { "s3.region", "region" }),
+			 0);
+	assert_string_equal(c.access_key, "id");
+	assert_string_equal(c.secret_key, "secret");
+	assert_null(c.session_token); /* that of other keys */
+	assert_string_equal(c.region, "region");
+	assert_int_equal(LOAD("bucket", { "s3.anonymous", "true" }), 0);
+	assert_true(c.anonymous && !c.no_keys);
+	assert_null(c.access_key);
+}
+
+static void keys_come_from_the_credentials_file_last(void **state ATTR_UNUSED)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/.aws", home);
+	assert_int_equal(mkdir(path, 0700), 0);
+	tempdir_file(path, "credentials",
+		     "# a comment\n[work]\naws_access_key_id = work-id\n"
+		     "aws_secret_access_key= work+secret/=\n"
+		     "aws_session_token =work-token\n"
+		     "[default]\n\taws_access_key_id=id \n"
+		     "aws_secret_access_key =secret\n");
+	assert_int_equal(load("bucket", NULL, 0), 0);
+	assert_string_equal(c.access_key, "id");
+	assert_string_equal(c.secret_key, "secret");
+	assert_null(c.session_token);
+	setenv("AWS_PROFILE", "work", 1);
+	assert_int_equal(load("bucket", NULL, 0), 0);
+	assert_string_equal(c.access_key, "work-id");
+	assert_string_equal(c.secret_key, "work+secret/=");
+	assert_string_equal(c.session_token, "work-token");
+	/* half a key in the environment is none */
+	setenv("AWS_ACCESS_KEY_ID", "env-id", 1);
+	assert_int_equal(load("bucket", NULL, 0), 0);
+	assert_string_equal(c.access_key, "work-id");
+}
+
+TEST_MAIN(TEST_WITH(amazon_is_the_default),
+	  TEST_WITH(other_servers_have_the_bucket_in_the_path),
+	  TEST_WITH(bad_values_are_refused_by_name),
+	  TEST_WITH(half_a_key_is_refused),
+	  TEST_WITH(options_go_before_the_environment),
+	  TEST_WITH(keys_come_from_the_credentials_file_last))
