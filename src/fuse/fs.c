@@ -1,0 +1,149 @@
+#include "fuse/fs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/mem.h"
+#include "fuse/errors.h"
+
+#define LOG_MODULE "fuse"
+#include "runtime/log.h"
+
+enum { NS = 1000000000 };
+
+struct fs *fs_of(fuse_req_t req)
+{
+	return session_owner(req);
+}
+
+static struct fs_length *length_slot(const struct fs *fs, uint64_t id)
+{
+	uint64_t hash = id * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &fs->lengths[hash >> 48];
+}
+
+uint64_t fs_length(const struct fs *fs, uint64_t id)
+{
+	const struct fs_length *l = length_slot(fs, id);
+
+	return l->id == id ? l->length : UINT64_MAX;
+}
+
+void fs_stat(struct fs *fs, const struct attr *a, struct stat *st)
+{
+	*st = (struct stat){
+		.st_ino = a->id,
+		.st_mode = a->mode,
+		.st_nlink = S_ISDIR(a->mode) ? 2 : 1,
+		.st_uid = a->uid,
+		.st_gid = a->gid,
+		.st_size = (off_t)a->length,
+		.st_blksize = 1 << 20,
+		.st_blocks = (blkcnt_t)((a->length + 511) / 512),
+	};
+	st->st_mtim.tv_sec = (time_t)(a->mtime_ns / NS);
+	st->st_mtim.tv_nsec = (long)(a->mtime_ns % NS);
+	st->st_atim = st->st_ctim = st->st_mtim;
+	if (S_ISLNK(a->mode))
+		st->st_size = (off_t)a->target.len;
+	if (S_ISREG(a->mode))
+		*length_slot(fs, a->id) =
+			(struct fs_length){ a->id, a->length };
+}
+
+void fs_entry(struct fs *fs, const struct attr *a, struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){
+		.ino = a->id,
+		.attr_timeout = fs->ttl_s,
+		.entry_timeout = fs->ttl_s,
+	};
+	fs_stat(fs, a, &e->attr);
+}
+
+void fs_reply_error(fuse_req_t req, uint64_t node, const char *what, int code,
+		    const struct err *err)
+{
+	int number = fuse_errno(code);
+
+	if (number == EIO)
+		log_warn("request failed", "request=%s node=%llu error=\"%s\"",
+			 what, (unsigned long long)node,
+			 err && err->msg[0] ? err->msg : err_text(code));
+	fuse_reply_err(req, number);
+}
+
+/* What this file system is, for the kernel: once a mountpoint. */
+static void on_init(void *owner ATTR_UNUSED, struct fuse_conn_info *conn)
+{
+	/* The page cache of a node never changes, so it need not be checked
+	 * against attributes; listings are dropped by opendir. */
+	conn->want &=
+		~(unsigned)(FUSE_CAP_WRITEBACK_CACHE |
+			    FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
+			    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	conn->want |= conn->capable &
+		      (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+		       FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS);
+	conn->max_write = 1 << 20; /* which libfuse makes max_pages of */
+	/* Read-ahead of an under-storage that is stuck counts against it. */
+	conn->max_background = 1024;
+	conn->congestion_threshold = 768;
+}
+
+static void fs_forget(fuse_req_t req, fuse_ino_t ino ATTR_UNUSED,
+		      uint64_t n ATTR_UNUSED)
+{
+	fuse_reply_none(req);
+}
+
+static void fs_forget_multi(fuse_req_t req, size_t n ATTR_UNUSED,
+			    struct fuse_forget_data *at ATTR_UNUSED)
+{
+	fuse_reply_none(req);
+}
+
+const struct fuse_lowlevel_ops fs_ops = {
+	.init = on_init,
+	.lookup = fs_lookup,
+	.forget = fs_forget,
+	.forget_multi = fs_forget_multi,
+	.getattr = fs_getattr,
+	.readlink = fs_readlink,
+	.open = fs_open,
+	.read = fs_read,
+	.release = fs_release,
+	.opendir = fs_opendir,
+	.readdir = fs_readdir,
+	.readdirplus = fs_readdirplus,
+	.releasedir = fs_releasedir,
+	.statfs = fs_statfs,
+};
+
+void fs_init(struct fs *fs, struct loop *loop, const struct fs_options *o)
+{
+	*fs = (struct fs){ .loop = loop, .o = *o, .root = o->root };
+	fs->ttl_s = (double)o->ttl_ms / 1000;
+	if (!fs->root && strcmp(o->path, "/") == 0)
+		fs->root = FUSE_ROOT_ID;
+	/* Handles of another process of this mountpoint are none of ours. */
+	fs->last_handle = (uint64_t)o->starts << 40;
+	fs->lengths = mem_array(FS_LENGTHS, sizeof(*fs->lengths));
+	fs->statfs = mem_alloc(sizeof(*fs->statfs));
+	fs_dirs_init(fs);
+	buffers_init(&fs->buffers);
+	fs->hot = buffers_get(&fs->buffers, FS_HOT);
+	memset(fs->hot, 0, FS_HOT); /* present */
+}
+
+void fs_close(struct fs *fs)
+{
+	fs_dirs_close(fs);
+	buffers_put(&fs->buffers, fs->hot, FS_HOT);
+	buffers_close(&fs->buffers);
+	free(fs->statfs);
+	free(fs->lengths);
+}

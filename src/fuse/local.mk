@@ -1,0 +1,14 @@
+noinst_LIBRARIES += libfuse.a
+libfuse_a_SOURCES =
+libfuse_a_SOURCES += %D%/buffers.c %D%/buffers.h
+libfuse_a_SOURCES += %D%/dir.c
+libfuse_a_SOURCES += %D%/errors.c %D%/errors.h
+libfuse_a_SOURCES += %D%/fs.c %D%/fs.h
+libfuse_a_SOURCES += %D%/fuse_main.c
+libfuse_a_SOURCES += %D%/journal.c %D%/journal.h
+libfuse_a_SOURCES += %D%/meta.c
+libfuse_a_SOURCES += %D%/read.c
+libfuse_a_SOURCES += %D%/readahead.c %D%/readahead.h
+libfuse_a_SOURCES += %D%/request.c %D%/request.h
+libfuse_a_SOURCES += %D%/session.c %D%/session.h
+libfuse_a_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) $(MSGPACK_CFLAGS)

@@ -1,0 +1,127 @@
+#include "fuse/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct request *request_new(fuse_req_t req, const struct request_ops *ops,
+			    fuse_ino_t node, const char *text)
+{
+	struct request *r = mem_alloc(sizeof(*r));
+
+	r->fs = fs_of(req);
+	r->req = req;
+	r->ops = ops;
+	r->node = node;
+	r->text = text ? mem_str(text) : NULL;
+	return r;
+}
+
+void request_free(struct request *r)
+{
+	free(r->text);
+	free(r);
+}
+
+/* The answer is due at once, however long the cancelling takes. */
+static void on_interrupt(fuse_req_t req, void *owner)
+{
+	struct request *r = owner;
+
+	r->req = NULL;
+	fuse_reply_err(req, EINTR);
+	if (r->calling)
+		client_cancel(&r->call);
+}
+
+uint64_t request_id(const struct request *r)
+{
+	return r->node == FUSE_ROOT_ID ? r->fs->root : r->node;
+}
+
+static void fail(struct request *r, int code)
+{
+	if (r->ops->fail)
+		r->ops->fail(r, code);
+	else
+		fs_reply_error(r->req, r->node, r->ops->name, code,
+			       &r->call.err);
+}
+
+static void begin(struct request *r);
+
+static void on_reply(struct client_call *call, int code, const void *reply)
+{
+	struct request *r = container_of(call, struct request, call);
+
+	r->calling = false;
+	if (!r->req) {
+		request_free(r);
+		return;
+	}
+	if (code == -ESTALE && r->node == FUSE_ROOT_ID && !r->retried &&
+	    r->fs->o.path[1]) {
+		r->retried = true; /* the directory was made anew? */
+		r->fs->root = 0;
+		begin(r);
+		return;
+	}
+	if (code)
+		fail(r, code);
+	else
+		r->ops->answer(r, reply);
+	if (!r->calling)
+		request_free(r);
+}
+
+void request_call(struct request *r, const struct rpc_method *method,
+		  const void *request)
+{
+	r->calling = true;
+	client_master(r->fs->o.client, method, &r->call, request, on_reply);
+}
+
+static void on_root(struct client_call *call, int code, const void *reply)
+{
+	struct request *r = container_of(call, struct request, call);
+	const struct stat_reply *stat = reply;
+
+	r->calling = false;
+	if (!code && !S_ISDIR(stat->attr.mode))
+		code = -ENOTDIR;
+	if (!code)
+		r->fs->root = stat->attr.id;
+	if (code && r->req)
+		fail(r, code);
+	else if (r->req)
+		r->ops->ask(r);
+	if (!r->calling)
+		request_free(r);
+}
+
+/* Node 1 may have to be found first. */
+static void begin(struct request *r)
+{
+	const struct stat_request stat = {
+		.path = { r->fs->o.path, strlen(r->fs->o.path) },
+	};
+
+	if (r->node != FUSE_ROOT_ID || r->fs->root) {
+		r->ops->ask(r);
+		return;
+	}
+	r->calling = true;
+	client_master(r->fs->o.client, RPC_MASTER_METHOD(stat), &r->call, &stat,
+		      on_root);
+}
+
+void request_start(struct request *r)
+{
+	fuse_req_interrupt_func(r->req, on_interrupt, r);
+	if (r->req)
+		begin(r);
+	else
+		request_free(r); /* the interrupt was quicker */
+}
