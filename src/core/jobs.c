@@ -75,6 +75,7 @@ static void view_job(const struct namespace *ns, const struct job *j,
 		.ended_ms = j->ended_ms,
 		.error = { text + j->kind_len + j->path_len + j->state_len,
 			   j->error_len },
+		.recursive = j->recursive,
 	};
 }
 
@@ -113,6 +114,7 @@ int job_apply(struct namespace *ns, const struct job_record *r,
 	j = at_ref(ns, ref);
 	j->id = res->id = ++ns->image->last_job;
 	j->started_ms = time_ms;
+	j->recursive = r->recursive;
 	set_text(ns, j, r->kind, r->path, (schema_str){ "running", 7 },
 		 (schema_str){ NULL, 0 });
 	ns->image->n_running++;

@@ -108,6 +108,8 @@ struct job {
 	uint32_t next;      /* in the order of ids */
 	uint32_t text;      /* kind, path, state, error */
 	uint32_t kind_len, path_len, state_len, error_len;
+	uint32_t recursive;
+	uint32_t pad;
 };
 
 struct worker {

@@ -1,0 +1,516 @@
+#include "master/jobs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "master/resolve.h"
+
+#define LOG_MODULE "master"
+#include "runtime/log.h"
+
+#define TURN       256 /* inodes a job walks over before others have a turn */
+#define TRIES      5
+#define WAIT_MS    1000
+#define EXPLAIN_MS 30000
+
+enum phase { COUNT, LOAD, VERIFY, PHASES };
+
+struct job {
+	struct list link;
+	struct jobs *jobs;
+	uint64_t id;
+	bool metadata;  /* loadMetadata */
+	bool recursive; /* of it */
+	char *path;
+	size_t path_len;
+
+	struct resolve resolve;
+	struct tree_walk walk;
+	uint64_t root;
+	bool single; /* the path is a file */
+	bool single_taken;
+	bool walking; /* the walk has begun and is not closed */
+	enum phase phase;
+	bool walked;        /* of this phase */
+	unsigned in_flight; /* files */
+	bool cancelled, ended;
+	struct task turn;
+	bool turning;   /* `turn` is posted */
+	bool resolving; /* `resolve` is under way */
+	struct journal_req end;
+
+	uint64_t files, bytes;     /* in all */
+	uint64_t done, done_bytes; /* loaded */
+	uint64_t failed;
+	struct err err; /* the first failure */
+};
+
+/* One file on its way to be loaded, or to be checked. */
+struct file_op {
+	struct job *job;
+	uint64_t parent, id, length;
+	unsigned tries;
+	struct rpc_pending pending;
+	struct timer again;
+	size_t name_len;
+	char name[];
+};
+
+static void step(struct job *job);
+static void try_file(struct file_op *op);
+
+static struct namespace *tree(const struct jobs *j)
+{
+	return journal_namespace(j->o.journal);
+}
+
+void jobs_init(struct jobs *j, const struct jobs_options *o)
+{
+	*j = (struct jobs){ .o = *o };
+	list_init(&j->running);
+}
+
+static struct job *find(const struct jobs *j, uint64_t id)
+{
+	const struct list *link;
+	struct job *job;
+
+	for (link = j->running.next; link != &j->running; link = link->next) {
+		job = list_entry(link, struct job, link);
+		if (job->id == id)
+			return job;
+	}
+	return NULL;
+}
+
+static void job_free(struct job *job)
+{
+	list_remove(&job->link);
+	free(job->path);
+	free(job);
+}
+
+static void failed(struct job *job, int code, const char *text)
+{
+	job->failed++;
+	if (!job->err.code)
+		err_set(&job->err, code, "%s", text);
+}
+
+/* The end. */
+
+static void on_ended(struct journal_req *req,
+		     const struct namespace_result *res ATTR_UNUSED)
+{
+	job_free(container_of(req, struct job, end));
+}
+
+static const char *final_state(const struct job *job)
+{
+	if (job->cancelled)
+		return "cancelled";
+	return job->failed ? "failed" : "done";
+}
+
+static void end(struct job *job)
+{
+	struct journal_record r = { .type = JOURNAL_job_end };
+	const char *state = final_state(job);
+
+	if (job->walking)
+		tree_walk_close(&job->walk);
+	job->walking = false;
+	job->ended = true;
+	r.job_end.job = job->id;
+	r.job_end.state.ptr = state;
+	r.job_end.state.len = strlen(state);
+	r.job_end.files_done = job->done;
+	r.job_end.files = job->files;
+	r.job_end.bytes_done = job->done_bytes;
+	r.job_end.bytes = job->bytes;
+	r.job_end.failed = job->failed;
+	r.job_end.error.ptr = job->err.msg;
+	r.job_end.error.len = strlen(job->err.msg);
+	log_info("job ended",
+		 "job=%" PRIu64 " state=%s files=%" PRIu64 " failed=%" PRIu64,
+		 job->id, state, job->files, job->failed);
+	journal_submit(job->jobs->o.journal, &r, &job->end, on_ended);
+}
+
+/* Stopped with the master: the journal still says that it runs. */
+static void abandon(struct job *job)
+{
+	if (job->walking)
+		tree_walk_close(&job->walk);
+	job_free(job);
+}
+
+/* Files. */
+
+static void file_over(struct file_op *op, int code, const char *text)
+{
+	struct job *job = op->job;
+
+	if (code)
+		failed(job, code, text);
+	job->in_flight--;
+	free(op);
+	step(job);
+}
+
+static void on_file_again(struct timer *t)
+{
+	try_file(container_of(t, struct file_op, again));
+}
+
+static void later(struct file_op *op, int code, const char *text)
+{
+	struct job *job = op->job;
+
+	if (job->cancelled || job->jobs->stopping)
+		file_over(op, 0, NULL);
+	else if (++op->tries >= TRIES)
+		file_over(op, code, text);
+	else
+		loop_timer_start(job->jobs->o.loop, &op->again, WAIT_MS,
+				 on_file_again);
+}
+
+static void on_loaded(struct rpc_pending *p, int code, const void *reply)
+{
+	struct file_op *op = container_of(p, struct file_op, pending);
+	const struct load_reply *r = reply;
+
+	if (code) {
+		later(op, code, p->err.msg);
+		return;
+	}
+	if (!r->complete) {
+		file_over(op, -ENOSPC, "the worker has no room for all of it");
+		return;
+	}
+	op->job->done++;
+	op->job->done_bytes += op->length;
+	file_over(op, 0, NULL);
+}
+
+static void on_explained(struct rpc_pending *p, int code, const void *reply)
+{
+	struct file_op *op = container_of(p, struct file_op, pending);
+	const struct explain_reply *r = reply;
+
+	if (code)
+		later(op, code, p->err.msg);
+	else if (!r->complete)
+		file_over(op, -ENOSPC,
+			  "a file that was loaded is not cached any more");
+	else
+		file_over(op, 0, NULL);
+}
+
+static void call_worker(struct file_op *op, struct worker *k)
+{
+	struct jobs *j = op->job->jobs;
+	struct rpc_client *client = workers_client(j->o.workers, k);
+	const struct load_request load = { op->id, j->o.workers->epoch };
+	const struct explain_request explain = { op->id };
+
+	op->pending = (struct rpc_pending){ .fd = -1 };
+	if (op->job->phase == LOAD) {
+		rpc_call(client, RPC_WORKER_METHOD(load), &op->pending, &load,
+			 on_loaded);
+		return;
+	}
+	op->pending.deadline_ms = loop_now_ms(j->o.loop) + EXPLAIN_MS;
+	rpc_call(client, RPC_WORKER_METHOD(explain), &op->pending, &explain,
+		 on_explained);
+}
+
+static void try_file(struct file_op *op)
+{
+	struct jobs *j = op->job->jobs;
+	struct inode_view v;
+	struct worker *k;
+
+	/* By its name: it may have a new version by now. */
+	if (namespace_child(tree(j), op->parent, op->name, op->name_len, &v)) {
+		file_over(op, 0, NULL); /* gone: nothing to cache */
+		return;
+	}
+	op->id = v.id;
+	op->length = v.length;
+	k = workers_get(j->o.workers, workers_home(j->o.workers, op->id));
+	if (k)
+		call_worker(op, k);
+	else
+		later(op, ERR_NO_WORKER, "no worker is there");
+}
+
+static void on_first_try(struct timer *t)
+{
+	try_file(container_of(t, struct file_op, again));
+}
+
+static void start_file(struct job *job, const struct inode_view *v)
+{
+	struct file_op *op = mem_alloc(sizeof(*op) + v->name.len);
+
+	op->job = job;
+	op->parent = v->parent;
+	op->name_len = v->name.len;
+	memcpy(op->name, v->name.ptr, v->name.len);
+	list_init(&op->again.link);
+	job->in_flight++;
+	loop_timer_start(job->jobs->o.loop, &op->again, 0, on_first_try);
+}
+
+/* The walk. */
+
+static void on_turn(struct task *t)
+{
+	struct job *job = container_of(t, struct job, turn);
+
+	job->turning = false;
+	step(job);
+}
+
+static void turn_later(struct job *job)
+{
+	if (job->turning)
+		return;
+	job->turning = true;
+	loop_post(job->jobs->o.loop, &job->turn, on_turn);
+}
+
+static void on_walk(struct tree_walk *w)
+{
+	turn_later(container_of(w, struct job, walk));
+}
+
+static void visit(struct job *job, const struct inode_view *v)
+{
+	if (!S_ISREG(v->mode))
+		return;
+	if (job->phase == COUNT) {
+		job->files++;
+		job->bytes += v->length;
+	} else {
+		start_file(job, v);
+	}
+}
+
+/* The next inode of this phase; as tree_walk_next(). */
+static int next(struct job *job, struct inode_view *v)
+{
+	if (!job->single)
+		return tree_walk_next(&job->walk, v);
+	if (job->single_taken)
+		return 0;
+	job->single_taken = true;
+	return namespace_get(tree(job->jobs), job->root, v) ? 0 : 1;
+}
+
+static void begin_phase(struct job *job, enum phase phase)
+{
+	job->phase = phase;
+	job->walked = false;
+	job->single_taken = false;
+	if (job->walking)
+		tree_walk_close(&job->walk);
+	job->walking = false;
+	if (job->single)
+		return;
+	job->walk.loader = job->jobs->o.loader;
+	job->walk.refresh = job->metadata && phase == COUNT;
+	job->walk.recursive = !job->metadata || job->recursive;
+	job->walk.go_on = on_walk;
+	tree_walk_start(&job->walk, job->root);
+	job->walking = true;
+}
+
+/* Walks as far as there is room; false if it has to wait. */
+static bool walk(struct job *job)
+{
+	struct inode_view v;
+	unsigned i;
+	int rv;
+
+	for (i = 0; i < TURN && job->in_flight < JOBS_PARALLEL; i++) {
+		rv = next(job, &v);
+		if (rv == -EAGAIN)
+			return false;
+		if (rv == 0) {
+			job->walked = true;
+			return true;
+		}
+		if (rv < 0)
+			failed(job, rv, tree_walk_error(&job->walk));
+		else
+			visit(job, &v);
+	}
+	if (job->in_flight < JOBS_PARALLEL)
+		turn_later(job);
+	return false;
+}
+
+static bool last_phase(const struct job *job)
+{
+	return job->metadata || job->phase == VERIFY || job->failed;
+}
+
+static bool waits(const struct job *job)
+{
+	return job->turning || job->resolving || job->in_flight ||
+	       (job->walking && job->walk.waiting);
+}
+
+/* Whether it shall stop, which it has if nothing is under way. */
+static bool stopped(struct job *job)
+{
+	if (!job->cancelled && !job->jobs->stopping)
+		return false;
+	if (waits(job))
+		return true;
+	if (job->jobs->stopping)
+		abandon(job);
+	else
+		end(job);
+	return true;
+}
+
+static void step(struct job *job)
+{
+	if (job->ended || stopped(job))
+		return;
+	if (!job->walked && !walk(job))
+		return;
+	if (job->in_flight)
+		return;
+	if (last_phase(job))
+		end(job);
+	else {
+		begin_phase(job, job->phase + 1);
+		turn_later(job);
+	}
+}
+
+static void on_resolved(struct resolve *r, int code, const struct err *err)
+{
+	struct job *job = container_of(r, struct job, resolve);
+
+	job->resolving = false;
+	if (stopped(job))
+		return;
+	if (code) {
+		failed(job, code, err->msg);
+		end(job);
+		return;
+	}
+	job->root = r->at.id;
+	job->single = !S_ISDIR(r->at.mode);
+	begin_phase(job, COUNT);
+	turn_later(job);
+}
+
+/* From outside. */
+
+static int job_info(const struct jobs *j, uint64_t id, struct job_info *out)
+{
+	uint64_t at = 0;
+
+	while (namespace_next_job(tree(j), at, out) == 0) {
+		if (out->id == id)
+			return 0;
+		at = out->id;
+	}
+	return -ENOENT;
+}
+
+static bool is(const schema_str *s, const char *word)
+{
+	return s->len == strlen(word) && memcmp(s->ptr, word, s->len) == 0;
+}
+
+void jobs_start(struct jobs *j, uint64_t id)
+{
+	struct job_info info;
+	struct job *job;
+
+	if (find(j, id) || job_info(j, id, &info) ||
+	    !is(&info.state, "running"))
+		return;
+	job = mem_alloc(sizeof(*job));
+	job->jobs = j;
+	job->id = id;
+	job->metadata = is(&info.kind, "loadMetadata");
+	job->recursive = info.recursive;
+	job->path = mem_strn(info.path.ptr, info.path.len);
+	job->path_len = info.path.len;
+	list_push_back(&j->running, &job->link);
+	log_info("job begins", "job=%" PRIu64 " kind=%s path=%s", id,
+		 job->metadata ? "loadMetadata" : "load", job->path);
+	job->resolving = true;
+	resolve_start(&job->resolve, j->o.loader, job->path, job->path_len,
+		      job->metadata, on_resolved);
+}
+
+void jobs_resume(struct jobs *j)
+{
+	struct job_info info;
+	uint64_t at = 0;
+
+	while (namespace_next_job(tree(j), at, &info) == 0) {
+		at = info.id;
+		jobs_start(j, info.id);
+	}
+}
+
+int jobs_cancel(struct jobs *j, uint64_t id)
+{
+	struct job *job = find(j, id);
+
+	if (!job)
+		return -ENOENT;
+	job->cancelled = true;
+	turn_later(job);
+	return 0;
+}
+
+void jobs_progress(const struct jobs *j, struct job_info *info)
+{
+	const struct job *job = find(j, info->id);
+
+	if (!job)
+		return;
+	info->files = job->files;
+	info->bytes = job->bytes;
+	info->files_done = job->done;
+	info->bytes_done = job->done_bytes;
+	info->failed = job->failed;
+}
+
+void jobs_stop(struct jobs *j)
+{
+	struct list *link;
+
+	j->stopping = true;
+	for (link = j->running.next; link != &j->running; link = link->next)
+		turn_later(list_entry(link, struct job, link));
+}
+
+bool jobs_idle(const struct jobs *j)
+{
+	return list_empty(&j->running);
+}
+
+void jobs_close(struct jobs *j)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(&j->running)))
+		abandon(list_entry(link, struct job, link));
+}

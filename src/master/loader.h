@@ -1,0 +1,62 @@
+/*
+ * Metadata on demand: asks under-storage and journals what it says.
+ *
+ * A directory is listed page by page; each page becomes journal records of at
+ * most LOADER_BATCH entries and is freed when they are encoded.  Few are on
+ * their way at a time, so memory stays bounded however large the directory is,
+ * and the loop serves between them.  However many ask for one directory or one
+ * name, under-storage is asked once.  Master's loop.
+ */
+#pragma once
+
+#include "master/journal.h"
+#include "master/mounts.h"
+#include "master/negative.h"
+
+#define LOADER_BATCH 1000 /* entries a record */
+
+struct loader_options {
+	struct loop *loop;
+	struct journal *journal;
+	struct mounts *mounts;
+	uint64_t negative_ttl_ms;
+	uint64_t (*wall_ms)(void *owner);
+	void *owner;
+};
+
+struct loader {
+	struct loader_options o;
+	struct map listings; /* by directory */
+	struct map stats;    /* by hash of directory and name */
+	struct negative negative;
+	uint64_t n_lists, n_stats; /* asked of under-storage */
+};
+
+void loader_init(struct loader *l, const struct loader_options *o);
+/* Nothing is under way. */
+void loader_close(struct loader *l);
+/* Whether nothing is. */
+bool loader_idle(const struct loader *l);
+
+/* Who waits; the caller's memory, the loader's until `done`. */
+struct loader_wait {
+	/* `err` has a sentence if `code` is not 0. */
+	void (*done)(struct loader_wait *w, int code, const struct err *err);
+	struct list link;
+};
+
+/* Lists a directory from its beginning; joins a listing under way. */
+void loader_list(struct loader *l, uint64_t dir, struct loader_wait *w,
+		 void (*done)(struct loader_wait *w, int code,
+			      const struct err *err));
+
+/* Asks for one name and journals the answer.  0: it is there, and the
+ * namespace knows; -ENOENT: it is not. */
+void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
+		 struct loader_wait *w,
+		 void (*done)(struct loader_wait *w, int code,
+			      const struct err *err));
+
+/* Whether a name that `dir` is not known to have need not be asked for. */
+bool loader_absent(const struct loader *l, const struct inode_view *dir,
+		   const void *name, size_t len);

@@ -1,0 +1,202 @@
+#include "master/raft_disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <raft/uv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "runtime/loop_uv.h"
+#include "runtime/secret.h"
+
+#define LOG_MODULE "raft"
+#include "runtime/log.h"
+
+#define SEGMENT_BYTES ((size_t)16 << 20)
+#define LEVEL_ERROR   1
+#define LEVEL_WARN    2
+
+struct raft_disk {
+	struct raft_io io;
+	struct raft_uv_transport transport;
+	struct raft_tracer tracer;
+	struct raft_member member;
+};
+
+/* A transport to nobody. */
+
+static int none_init(struct raft_uv_transport *t ATTR_UNUSED,
+		     raft_id id ATTR_UNUSED, const char *address ATTR_UNUSED)
+{
+	return 0;
+}
+
+static int none_listen(struct raft_uv_transport *t ATTR_UNUSED,
+		       raft_uv_accept_cb cb ATTR_UNUSED)
+{
+	return 0;
+}
+
+static int none_connect(struct raft_uv_transport *t ATTR_UNUSED,
+			struct raft_uv_connect *req ATTR_UNUSED,
+			raft_id id ATTR_UNUSED, const char *address ATTR_UNUSED,
+			raft_uv_connect_cb cb ATTR_UNUSED)
+{
+	return RAFT_NOCONNECTION;
+}
+
+static void none_close(struct raft_uv_transport *t,
+		       raft_uv_transport_close_cb cb)
+{
+	cb(t);
+}
+
+/* What raft has to say. */
+
+static void trace(struct raft_tracer *t ATTR_UNUSED, int type, const void *info)
+{
+	const struct raft_tracer_info *i = info;
+
+	if (type != RAFT_TRACER_DIAGNOSTIC)
+		return;
+	if (i->diagnostic.level == LEVEL_ERROR)
+		log_error("raft", "message=\"%s\"", i->diagnostic.message);
+	else if (i->diagnostic.level == LEVEL_WARN)
+		log_warn("raft", "message=\"%s\"", i->diagnostic.message);
+}
+
+/* The file `member`: the id and the UUID in hexadecimal, one a line. */
+
+#define MEMBER_LEN (16 + 1 + 32 + 1)
+
+static int parse_member(const char *text, struct raft_member *m)
+{
+	unsigned byte;
+	int i, end = 0;
+
+	if (sscanf(text, "%16llx\n%n", &m->id, &end) != 1 || end != 17 ||
+	    m->id == 0)
+		return -EBADMSG;
+	for (i = 0; i < 16; i++) {
+		if (sscanf(text + end + 2 * i, "%2x", &byte) != 1)
+			return -EBADMSG;
+		m->uuid[i] = (uint8_t)byte;
+	}
+	return 0;
+}
+
+static void print_member(char text[MEMBER_LEN + 1], const struct raft_member *m)
+{
+	int i, n = snprintf(text, MEMBER_LEN + 1, "%016llx\n", m->id);
+
+	for (i = 0; i < 16; i++)
+		n += snprintf(text + n, MEMBER_LEN + 1 - (size_t)n, "%02x",
+			      m->uuid[i]);
+	snprintf(text + n, MEMBER_LEN + 1 - (size_t)n, "\n");
+}
+
+static int write_member(int dir, const struct raft_member *m)
+{
+	char text[MEMBER_LEN + 1];
+	int rv = 0, fd;
+
+	print_member(text, m);
+	fd = openat(dir, "member.part",
+		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, MEMBER_LEN) != MEMBER_LEN || fsync(fd) < 0)
+		rv = errno ? -errno : -EIO;
+	close(fd);
+	if (!rv && renameat(dir, "member.part", dir, "member") < 0)
+		rv = -errno;
+	if (!rv && fsync(dir) < 0)
+		rv = -errno;
+	return rv;
+}
+
+static int read_member(int dir, struct raft_member *m)
+{
+	char text[MEMBER_LEN + 1] = { 0 };
+	int fd = openat(dir, "member", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, MEMBER_LEN);
+	close(fd);
+	return n == MEMBER_LEN ? parse_member(text, m) : -EBADMSG;
+}
+
+static int get_member(const char *dir, struct raft_member *m, struct err *err)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rv;
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(err, -errno, "%s: %m", dir);
+	/* raft's own first file: without it the log has never begun. */
+	m->empty = fstatat(fd, "metadata1", &st, 0) < 0;
+	rv = read_member(fd, m);
+	if (rv == -ENOENT && m->empty) {
+		while (m->id == 0)
+			secret_random(&m->id, sizeof(m->id));
+		secret_random(m->uuid, sizeof(m->uuid));
+		rv = write_member(fd, m);
+	}
+	close(fd);
+	return rv ? err_set(err, rv, "%s/member: %s", dir, err_text(rv)) : 0;
+}
+
+int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
+		   struct err *err)
+{
+	struct raft_disk *d = mem_alloc(sizeof(*d));
+	int rv = get_member(dir, &d->member, err);
+
+	if (rv) {
+		free(d);
+		return rv;
+	}
+	/* libuv's own pool writes raft's log. */
+	setenv("UV_THREADPOOL_SIZE", "16", 0);
+	d->transport.version = 1;
+	d->transport.init = none_init;
+	d->transport.listen = none_listen;
+	d->transport.connect = none_connect;
+	d->transport.close = none_close;
+	d->tracer.version = 2;
+	d->tracer.emit = trace;
+	rv = raft_uv_init(&d->io, loop_uv(l), dir, &d->transport);
+	if (rv) {
+		err_set(err, -EIO, "%s: raft: %s", dir, raft_strerror(rv));
+		free(d);
+		return -EIO;
+	}
+	raft_uv_set_segment_size(&d->io, SEGMENT_BYTES);
+	raft_uv_set_connect_retry_delay(&d->io, 100);
+	raft_uv_set_auto_recovery(&d->io, false);
+	raft_uv_set_tracer(&d->io, &d->tracer);
+	*out = d;
+	return 0;
+}
+
+struct raft_io *raft_disk_io(struct raft_disk *d)
+{
+	return &d->io;
+}
+
+const struct raft_member *raft_disk_member(const struct raft_disk *d)
+{
+	return &d->member;
+}
+
+void raft_disk_close(struct raft_disk *d)
+{
+	raft_uv_close(&d->io);
+	free(d);
+}

@@ -1,0 +1,167 @@
+/* For operators: report, journal dump, leader. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "master/dump.h"
+#include "master/entry.h"
+#include "master/state.h"
+
+#define DUMP_LIMIT 1000 /* lines a reply */
+
+static void hex(char out[33], const uint8_t bytes[16])
+{
+	int i;
+
+	for (i = 0; i < 16; i++)
+		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static unsigned fill_numbers(struct master *m, const struct namespace_totals *t,
+			     struct named_number *out)
+{
+	struct journal_numbers j;
+	unsigned n = 0;
+
+	journal_numbers(m->journal, &j);
+#define NUMBER(name, value) \
+	out[n++] = (struct named_number){ str_of(name), value }
+	NUMBER("inodes", t->inodes);
+	NUMBER("files", t->files);
+	NUMBER("directories", t->directories);
+	NUMBER("mounts", t->mounts);
+	NUMBER("commands_applied", t->applied);
+	NUMBER("journal_index", j.index);
+	NUMBER("journal_entries", j.entries);
+	NUMBER("journal_records", j.records);
+	NUMBER("journal_bytes_since_checkpoint", j.bytes);
+	NUMBER("journal_bytes_waiting", j.waiting);
+	NUMBER("checkpoints", j.checkpoints);
+	NUMBER("checkpoint_failures", j.checkpoint_failures);
+	NUMBER("ufs_listings", m->loader.n_lists);
+	NUMBER("ufs_stats", m->loader.n_stats);
+	NUMBER("files_with_holders", m->workers.holders.by_file.used);
+	NUMBER("workers_live", m->workers.n_live);
+#undef NUMBER
+	return n;
+}
+
+void serve_report(void *role, struct rpc_call *call,
+		  const void *request ATTR_UNUSED)
+{
+	struct named_number numbers[32];
+	struct report_reply reply = { 0 };
+	schema_str addresses[LISTEN_MAX], warnings[4], *strings;
+	struct worker_info *workers;
+	struct namespace_totals t;
+	struct master *m = role;
+	char uuid[33];
+	unsigned i;
+
+	namespace_totals(journal_namespace(m->journal), &t);
+	hex(uuid, t.uuid);
+	for (i = 0; i < m->n_addresses; i++)
+		addresses[i] = str_of(m->addresses[i]);
+	workers = describe_workers(&m->workers, &strings);
+	reply.cluster = str_of(uuid);
+	reply.version = str_of(PACKAGE_VERSION);
+	reply.uptime_ms = loop_now_ms(m->o.loop) - m->started_ms;
+	reply.role = str_of("leader");
+	reply.addresses.at = addresses;
+	reply.addresses.n = m->n_addresses;
+	reply.block_size = t.block_size;
+	reply.epoch = m->workers.epoch;
+	reply.workers.at = workers;
+	reply.workers.n = m->workers.n;
+	reply.numbers.at = numbers;
+	reply.numbers.n = fill_numbers(m, &t, numbers);
+	reply.warnings.at = warnings;
+	if (m->block_size_warning)
+		warnings[reply.warnings.n++] = str_of(m->block_size_warning);
+	if (m->workers.n_live == 0)
+		warnings[reply.warnings.n++] = str_of("no worker is live");
+	rpc_reply(call, &reply);
+	free(strings);
+	free(workers);
+}
+
+/* journal dump */
+
+struct lines {
+	schema_str at[DUMP_LIMIT];
+	size_t n, bytes;
+};
+
+static bool is_full(const struct lines *l)
+{
+	return l->n == DUMP_LIMIT || l->bytes > REPLY_BYTES;
+}
+
+static void add_line(struct lines *l, char *line)
+{
+	l->at[l->n++] = str_of(line);
+	l->bytes += strlen(line);
+}
+
+/* The records of an entry; what does not fit is counted. */
+static void dump_entry(struct lines *l, uint64_t index, const void *buf,
+		       size_t len)
+{
+	struct journal_record record;
+	struct entry_reader r;
+	msgpack_zone *zone = msgpack_zone_new(8192);
+	char line[96];
+
+	if (!zone)
+		abort();
+	if (entry_open(&r, buf, len, NULL) == 0) {
+		while (l->n < DUMP_LIMIT - 1 && l->bytes < REPLY_BYTES &&
+		       entry_next(&r, &record, zone, NULL) > 0)
+			add_line(l, dump_record(index, &record));
+		if (r.n) {
+			snprintf(line, sizeof(line),
+				 "{\"index\":%llu,\"left_out\":%u}",
+				 (unsigned long long)index, r.n);
+			add_line(l, mem_str(line));
+		}
+	}
+	msgpack_zone_free(zone);
+}
+
+void serve_journal_dump(void *role, struct rpc_call *call, const void *request)
+{
+	const struct journal_dump_request *req = request;
+	struct journal_dump_reply reply = { .last = req->after };
+	struct lines *l = mem_alloc(sizeof(*l));
+	size_t limit = req->limit ? req->limit : DUMP_LIMIT, len, i;
+	struct master *m = role;
+	const void *buf;
+	uint64_t index;
+
+	while (!is_full(l) && l->n < limit &&
+	       (buf = journal_recent(m->journal, reply.last, &index, &len))) {
+		if (l->n && l->bytes + len > REPLY_BYTES)
+			break;
+		dump_entry(l, index, buf, len);
+		reply.last = index;
+	}
+	reply.records.at = l->at;
+	reply.records.n = l->n;
+	reply.more = journal_recent(m->journal, reply.last, &index, &len);
+	rpc_reply(call, &reply);
+	for (i = 0; i < l->n; i++)
+		free((char *)(uintptr_t)l->at[i].ptr);
+	free(l);
+}
+
+void serve_leader(void *role, struct rpc_call *call,
+		  const void *request ATTR_UNUSED)
+{
+	struct master *m = role;
+	const struct leader_reply reply = { str_of(m->addresses[0]) };
+
+	rpc_reply(call, &reply);
+}

@@ -1,0 +1,442 @@
+/* Calls that read the tree: answered from memory where it is known, else after
+ * under-storage was asked. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "master/state.h"
+
+#define PATH_BYTES 65536
+
+struct attr attr_of(const struct inode_view *v)
+{
+	return (struct attr){
+		.id = v->id,
+		.length = v->length,
+		.mode = v->mode,
+		.uid = v->uid,
+		.gid = v->gid,
+		.mtime_ns = v->mtime_ns,
+		.version = v->version,
+		.target = v->target,
+	};
+}
+
+static struct namespace *tree(const struct master *m)
+{
+	return journal_namespace(m->journal);
+}
+
+static void fail(struct rpc_call *call, int code, const struct err *err)
+{
+	if (err && err->msg[0])
+		rpc_fail_err(call, code, err);
+	else
+		rpc_fail(call, code, "%s", err_text(code));
+}
+
+/* lookup */
+
+struct lookup {
+	struct master *m;
+	struct rpc_call *call;
+	const struct lookup_request *req;
+	struct loader_wait wait;
+};
+
+static void reply_lookup(struct rpc_call *call, const struct inode_view *v)
+{
+	const struct lookup_reply reply = { attr_of(v) };
+
+	rpc_reply(call, &reply);
+}
+
+static void on_looked_up(struct loader_wait *w, int code, const struct err *err)
+{
+	struct lookup *op = container_of(w, struct lookup, wait);
+	struct inode_view v;
+
+	if (!code)
+		code = namespace_child(tree(op->m), op->req->parent,
+				       op->req->name.ptr, op->req->name.len,
+				       &v);
+	if (code)
+		fail(op->call, code, err);
+	else
+		reply_lookup(op->call, &v);
+	free(op);
+}
+
+/* One component that may be a name. */
+static int check_name(const schema_bytes *name)
+{
+	const char *s = name->ptr;
+
+	if (name->len == 0 || memchr(s, '/', name->len) ||
+	    memchr(s, '\0', name->len))
+		return -EINVAL;
+	if (name->len > 255)
+		return -ENAMETOOLONG;
+	if (s[0] == '.' && (name->len == 1 || (name->len == 2 && s[1] == '.')))
+		return -EINVAL;
+	return 0;
+}
+
+void serve_lookup(void *role, struct rpc_call *call, const void *request)
+{
+	const struct lookup_request *req = request;
+	struct inode_view v, dir;
+	struct master *m = role;
+	struct lookup *op;
+	int rv = check_name(&req->name);
+
+	if (!rv)
+		rv = namespace_child(tree(m), req->parent, req->name.ptr,
+				     req->name.len, &v);
+	if (rv == 0) {
+		reply_lookup(call, &v);
+		return;
+	}
+	if (rv != -ENOENT || namespace_get(tree(m), req->parent, &dir) ||
+	    loader_absent(&m->loader, &dir, req->name.ptr, req->name.len)) {
+		fail(call, rv, NULL);
+		return;
+	}
+	op = mem_alloc(sizeof(*op));
+	op->m = m;
+	op->call = call;
+	op->req = req;
+	loader_stat(&m->loader, req->parent, req->name.ptr, req->name.len,
+		    &op->wait, on_looked_up);
+}
+
+void serve_getattr(void *role, struct rpc_call *call, const void *request)
+{
+	const struct getattr_request *req = request;
+	struct master *m = role;
+	struct getattr_reply reply;
+	struct inode_view v;
+	int rv = namespace_get(tree(m), req->id, &v);
+
+	if (rv) {
+		fail(call, rv, NULL);
+		return;
+	}
+	reply.attr = attr_of(&v);
+	rpc_reply(call, &reply);
+}
+
+/* stat */
+
+struct stat_op {
+	struct master *m;
+	struct rpc_call *call;
+	struct resolve resolve;
+};
+
+/* Where it lies in under-storage, empty above all mounts; the caller's. */
+static char *uri_of(const struct master *m, const struct inode_view *v,
+		    const struct mount_view *mount)
+{
+	char *below = mem_alloc(PATH_BYTES), *uri;
+
+	if (!v->mount ||
+	    namespace_ufs_path(tree(m), v->id, below, PATH_BYTES) < 0) {
+		below[0] = '\0';
+		return below;
+	}
+	uri = mem_printf("%.*s%s%s", (int)mount->uri.len, mount->uri.ptr,
+			 below[0] ? "/" : "", below);
+	free(below);
+	return uri;
+}
+
+static void reply_stat(struct master *m, struct rpc_call *call,
+		       const struct inode_view *v)
+{
+	struct mount_view mount = { 0 };
+	uint32_t holders[LIST_MAX];
+	struct namespace_totals t;
+	struct stat_reply reply = { .attr = attr_of(v) };
+	char *path = mem_alloc(PATH_BYTES), *mount_path, *uri;
+	ssize_t n = namespace_path(tree(m), v->id, path, PATH_BYTES);
+
+	mount_path = mem_alloc(PATH_BYTES);
+	if (v->mount && namespace_mount(tree(m), v->mount, &mount) == 0)
+		namespace_path(tree(m), mount.root, mount_path, PATH_BYTES);
+	uri = uri_of(m, v, &mount);
+	namespace_totals(tree(m), &t);
+	reply.path.ptr = path;
+	reply.path.len = n < 0 ? 0 : (size_t)n;
+	reply.uri.ptr = uri;
+	reply.uri.len = strlen(uri);
+	reply.mount_path = str_of(mount_path);
+	reply.block_size = t.block_size;
+	reply.holders.at = holders;
+	reply.holders.n = workers_holders(&m->workers, v->id, holders,
+					  ARRAY_SIZE(holders));
+	reply.complete_ms = v->complete_ms;
+	rpc_reply(call, &reply);
+	free(uri);
+	free(mount_path);
+	free(path);
+}
+
+static void on_stat_resolved(struct resolve *r, int code, const struct err *err)
+{
+	struct stat_op *op = container_of(r, struct stat_op, resolve);
+
+	if (code)
+		fail(op->call, code, err);
+	else
+		reply_stat(op->m, op->call, &r->at);
+	free(op);
+}
+
+void serve_stat(void *role, struct rpc_call *call, const void *request)
+{
+	const struct stat_request *req = request;
+	struct master *m = role;
+	struct stat_op *op;
+	struct inode_view v;
+	int rv = req->refresh ? -EAGAIN
+			      : resolve_known(&m->loader, req->path.ptr,
+					      req->path.len, &v);
+
+	if (rv == 0) {
+		reply_stat(m, call, &v);
+		return;
+	}
+	if (rv != -EAGAIN) {
+		fail(call, rv, NULL);
+		return;
+	}
+	op = mem_alloc(sizeof(*op));
+	op->m = m;
+	op->call = call;
+	resolve_start(&op->resolve, &m->loader, req->path.ptr, req->path.len,
+		      req->refresh, on_stat_resolved);
+}
+
+/* list */
+
+struct list_op {
+	struct master *m;
+	struct rpc_call *call;
+	const struct list_request *req;
+	uint64_t dir;
+	struct resolve resolve;
+	struct loader_wait wait;
+};
+
+/* Fills entry `i`; the bytes that it takes. */
+static size_t fill_entry(struct master *m, size_t i, const struct inode_view *v)
+{
+	uint32_t *holders = &m->holders[i * ENTRY_HOLDERS];
+	struct dirent *e = &m->entries[i];
+
+	e->name = v->name;
+	e->attr = attr_of(v);
+	e->holders.at = holders;
+	e->holders.n = S_ISREG(v->mode)
+			       ? workers_holders(&m->workers, v->id, holders,
+						 ENTRY_HOLDERS)
+			       : 0;
+	return 100 + v->name.len + v->version.len + v->target.len;
+}
+
+static void reply_list(struct master *m, struct rpc_call *call,
+		       const struct list_request *req,
+		       const struct inode_view *dir)
+{
+	size_t max =
+		req->limit && req->limit < LIST_MAX ? req->limit : LIST_MAX;
+	struct list_reply reply = { .id = dir->id, .parent = dir->parent };
+	uint64_t after = req->after;
+	struct inode_view v;
+	size_t n = 0, bytes = 0;
+	int rv;
+
+	for (;;) {
+		rv = namespace_next(tree(m), dir->id, after, &v);
+		if (rv || n == max || bytes > REPLY_BYTES)
+			break;
+		bytes += fill_entry(m, n++, &v);
+		after = v.id;
+	}
+	if (rv && rv != -ENOENT && n == 0) {
+		fail(call, rv, NULL);
+		return;
+	}
+	reply.entries.at = m->entries;
+	reply.entries.n = n;
+	reply.more = rv != -ENOENT;
+	rpc_reply(call, &reply);
+}
+
+static void on_listed(struct loader_wait *w, int code, const struct err *err)
+{
+	struct list_op *op = container_of(w, struct list_op, wait);
+	struct inode_view dir;
+
+	if (!code)
+		code = namespace_get(tree(op->m), op->dir, &dir);
+	if (code)
+		fail(op->call, code, err);
+	else
+		reply_list(op->m, op->call, op->req, &dir);
+	free(op);
+}
+
+static struct list_op *list_op(struct master *m, struct rpc_call *call,
+			       const struct list_request *req)
+{
+	struct list_op *op = mem_alloc(sizeof(*op));
+
+	op->m = m;
+	op->call = call;
+	op->req = req;
+	return op;
+}
+
+/* `op`, or NULL if there is none yet. */
+static void list_dir(struct master *m, struct rpc_call *call,
+		     const struct list_request *req, struct list_op *op,
+		     const struct inode_view *dir)
+{
+	bool known = !dir->mount || dir->complete_ms;
+
+	if (!S_ISDIR(dir->mode)) {
+		fail(call, -ENOTDIR, NULL);
+	} else if (known && (!req->refresh || req->after || !dir->mount)) {
+		reply_list(m, call, req, dir);
+	} else {
+		if (!op)
+			op = list_op(m, call, req);
+		op->dir = dir->id;
+		loader_list(&m->loader, dir->id, &op->wait, on_listed);
+		return;
+	}
+	free(op);
+}
+
+static void on_list_resolved(struct resolve *r, int code, const struct err *err)
+{
+	struct list_op *op = container_of(r, struct list_op, resolve);
+
+	if (code) {
+		fail(op->call, code, err);
+		free(op);
+		return;
+	}
+	list_dir(op->m, op->call, op->req, op, &r->at);
+}
+
+void serve_list(void *role, struct rpc_call *call, const void *request)
+{
+	const struct list_request *req = request;
+	struct master *m = role;
+	struct inode_view dir;
+	struct list_op *op;
+	int rv;
+
+	if (req->id)
+		rv = namespace_get(tree(m), req->id, &dir);
+	else
+		rv = resolve_known(&m->loader, req->path.ptr, req->path.len,
+				   &dir);
+	if (rv == 0) {
+		list_dir(m, call, req, NULL, &dir);
+		return;
+	}
+	if (rv != -EAGAIN) {
+		fail(call, rv, NULL);
+		return;
+	}
+	op = list_op(m, call, req);
+	resolve_start(&op->resolve, &m->loader, req->path.ptr, req->path.len,
+		      false, on_list_resolved);
+}
+
+/* file */
+
+void serve_file(void *role, struct rpc_call *call, const void *request)
+{
+	const struct file_request *req = request;
+	struct file_reply reply = { .live = true };
+	struct master *m = role;
+	char path[8192];
+	struct inode_view v;
+	ssize_t n;
+	int rv = namespace_get(tree(m), req->id, &v);
+
+	if (!rv && S_ISDIR(v.mode))
+		rv = -EISDIR;
+	if (!rv && !v.mount)
+		rv = -ENODEV;
+	n = rv ? 0 : namespace_ufs_path(tree(m), req->id, path, sizeof(path));
+	if (n < 0)
+		rv = (int)n;
+	if (rv) {
+		fail(call, rv, NULL);
+		return;
+	}
+	reply.file.id = v.id;
+	reply.file.mount = v.mount;
+	reply.file.path.ptr = path;
+	reply.file.path.len = (size_t)n;
+	reply.file.length = v.length;
+	reply.file.version = v.version;
+	rpc_reply(call, &reply);
+}
+
+/* suspect */
+
+struct suspect {
+	struct master *m;
+	struct rpc_call *call;
+	uint64_t id;
+	struct loader_wait wait;
+};
+
+static void on_suspect(struct loader_wait *w, int code, const struct err *err)
+{
+	struct suspect *op = container_of(w, struct suspect, wait);
+	struct suspect_reply reply;
+	struct inode_view v;
+
+	if (code && code != -ENOENT) {
+		fail(op->call, code, err);
+	} else {
+		reply.changed = namespace_get(tree(op->m), op->id, &v) != 0;
+		rpc_reply(op->call, &reply);
+	}
+	free(op);
+}
+
+void serve_suspect(void *role, struct rpc_call *call, const void *request)
+{
+	const struct suspect_request *req = request;
+	const struct suspect_reply changed = { true }, same = { false };
+	struct master *m = role;
+	struct inode_view v;
+	struct suspect *op;
+
+	if (namespace_get(tree(m), req->id, &v)) {
+		rpc_reply(call, &changed);
+		return;
+	}
+	if (!v.mount || v.is_mount_point) {
+		rpc_reply(call, &same);
+		return;
+	}
+	op = mem_alloc(sizeof(*op));
+	op->m = m;
+	op->call = call;
+	op->id = req->id;
+	loader_stat(&m->loader, v.parent, v.name.ptr, v.name.len, &op->wait,
+		    on_suspect);
+}

@@ -1,0 +1,249 @@
+/* The mount table. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/option.h"
+#include "master/state.h"
+
+#define LOG_MODULE "master"
+#include "runtime/log.h"
+
+#define PATH_BYTES 4096
+
+struct mount_op {
+	struct master *m;
+	struct rpc_call *call;
+	const struct mount_request *req;
+	struct storage *storage;
+	struct storage_req probe;
+	struct journal_req journal;
+};
+
+static struct namespace *tree(const struct master *m)
+{
+	return journal_namespace(m->journal);
+}
+
+static void mount_end(struct mount_op *op)
+{
+	if (op->storage)
+		storage_put(op->storage);
+	free(op);
+}
+
+/* What the namespace's refusal means here. */
+static const char *why(int code)
+{
+	switch (code) {
+	case -EBUSY:
+		return "something else is mounted there";
+	case -EEXIST:
+	case -ENOTEMPTY:
+		return "there is something of that name already";
+	case -EINVAL:
+		return "not an absolute path";
+	default:
+		return err_text(code);
+	}
+}
+
+static void on_mounted(struct journal_req *journal,
+		       const struct namespace_result *res)
+{
+	struct mount_op *op = container_of(journal, struct mount_op, journal);
+	const struct mount_reply reply = { (uint32_t)res->id, res->updated };
+	const schema_str *path = &op->req->path;
+
+	if (res->code)
+		rpc_fail(op->call, res->code, "mount at %.*s: %s",
+			 (int)path->len, path->ptr, why(res->code));
+	else
+		rpc_reply(op->call, &reply);
+	mount_end(op);
+}
+
+static void journal_mount(struct mount_op *op)
+{
+	const struct mount_request *req = op->req;
+	struct journal_record r = { .type = JOURNAL_mount };
+
+	r.stamp.client = req->origin.client;
+	r.stamp.sequence = req->origin.sequence;
+	r.mount.path = req->path;
+	r.mount.uri = req->uri;
+	r.mount.uid = req->uid;
+	r.mount.gid = req->gid;
+	r.mount.umask = req->umask;
+	r.mount.options = req->options;
+	journal_submit(op->m->journal, &r, &op->journal, on_mounted);
+}
+
+static void on_probed(struct storage_req *probe)
+{
+	struct mount_op *op = container_of(probe, struct mount_op, probe);
+	const schema_str *uri = &op->req->uri;
+
+	storage_req_close(probe);
+	if (probe->code) {
+		log_warn("mount refused", "uri=%.*s error=\"%s\"",
+			 (int)uri->len, uri->ptr, probe->err.msg);
+		if (probe->err.msg[0])
+			rpc_fail_err(op->call, probe->code, &probe->err);
+		else
+			rpc_fail(op->call, probe->code, "mount %.*s: %s",
+				 (int)uri->len, uri->ptr,
+				 err_text(probe->code));
+		mount_end(op);
+		return;
+	}
+	journal_mount(op);
+}
+
+/* A secret that is not sealed must not reach the journal. */
+static int check_options(const struct mount_request *req, struct err *err)
+{
+	const struct mount_option *o;
+	size_t i;
+
+	for (i = 0; i < req->options.n; i++) {
+		o = &req->options.at[i];
+		if (o->value.len && option_is_secret(o->key.ptr, o->key.len))
+			return err_set(err, -EINVAL,
+				       "option %.*s is a secret and came "
+				       "unsealed",
+				       (int)o->key.len, o->key.ptr);
+	}
+	return 0;
+}
+
+void serve_mount(void *role, struct rpc_call *call, const void *request)
+{
+	const struct mount_request *req = request;
+	const struct storage_look look = { req->uid, req->gid, req->umask };
+	struct master *m = role;
+	struct mount_op *op;
+	struct err err = { 0 };
+	int rv = check_options(req, &err);
+
+	op = mem_alloc(sizeof(*op));
+	if (!rv)
+		rv = mounts_open(&m->mounts, &req->uri, req->options.at,
+				 req->options.n, &look, &op->storage, &err);
+	if (rv) {
+		rpc_fail_err(call, rv, &err);
+		free(op);
+		return;
+	}
+	op->m = m;
+	op->call = call;
+	op->req = req;
+	if (req->check)
+		storage_list(op->storage, &op->probe, "", 1, on_probed);
+	else
+		storage_check(op->storage, &op->probe, on_probed);
+}
+
+/* unmount */
+
+struct unmount_op {
+	struct rpc_call *call;
+	const struct unmount_request *req;
+	struct journal_req journal;
+};
+
+static void on_unmounted(struct journal_req *journal,
+			 const struct namespace_result *res)
+{
+	struct unmount_op *op =
+		container_of(journal, struct unmount_op, journal);
+	const struct unmount_reply reply = { true };
+	const schema_str *path = &op->req->path;
+
+	if (res->code)
+		rpc_fail(op->call, res->code, "unmount %.*s: %s",
+			 (int)path->len, path->ptr,
+			 res->code == -EINVAL  ? "nothing is mounted there"
+			 : res->code == -EBUSY ? "there are mounts below it"
+					       : err_text(res->code));
+	else
+		rpc_reply(op->call, &reply);
+	free(op);
+}
+
+void serve_unmount(void *role, struct rpc_call *call, const void *request)
+{
+	const struct unmount_request *req = request;
+	struct journal_record r = { .type = JOURNAL_unmount };
+	struct unmount_op *op = mem_alloc(sizeof(*op));
+	struct master *m = role;
+
+	op->call = call;
+	op->req = req;
+	r.stamp.client = req->origin.client;
+	r.stamp.sequence = req->origin.sequence;
+	r.unmount.path = req->path;
+	journal_submit(m->journal, &r, &op->journal, on_unmounted);
+}
+
+/* mounts */
+
+static void describe_mount(struct master *m, const struct mount_view *v,
+			   bool keys, struct mount_info *out)
+{
+	struct mount_option *options =
+		mem_array(v->n_options ? v->n_options : 1, sizeof(*options));
+	char *path = mem_alloc(PATH_BYTES);
+	uint32_t i;
+
+	if (namespace_path(tree(m), v->root, path, PATH_BYTES) < 0)
+		path[0] = '\0';
+	for (i = 0; i < v->n_options; i++) {
+		namespace_mount_option(tree(m), v->id, i, &options[i]);
+		if (!keys)
+			options[i].sealed = (schema_bytes){ 0 };
+	}
+	*out = (struct mount_info){
+		.id = v->id,
+		.path = str_of(path),
+		.uri = v->uri,
+		.uid = v->uid,
+		.gid = v->gid,
+		.umask = v->umask,
+		.options = { options, v->n_options },
+	};
+}
+
+void serve_mounts(void *role, struct rpc_call *call, const void *request)
+{
+	const struct mounts_request *req = request;
+	struct mounts_reply reply = { 0 };
+	struct mount_info *infos;
+	struct namespace_totals t;
+	struct master *m = role;
+	struct mount_view v;
+	uint32_t at = 0;
+	size_t n = 0, i;
+
+	if (req->keys && !rpc_call_peer(call)->has_key) {
+		rpc_fail(call, -EACCES,
+			 "only holders of the cluster key get storage keys");
+		return;
+	}
+	namespace_totals(tree(m), &t);
+	infos = mem_array(t.mounts + 1, sizeof(*infos));
+	while (n < t.mounts && namespace_next_mount(tree(m), at, &v) == 0) {
+		describe_mount(m, &v, req->keys, &infos[n++]);
+		at = v.id;
+	}
+	reply.mounts.at = infos;
+	reply.mounts.n = n;
+	rpc_reply(call, &reply);
+	for (i = 0; i < n; i++) {
+		free((char *)(uintptr_t)infos[i].path.ptr);
+		free((void *)(uintptr_t)infos[i].options.at);
+	}
+	free(infos);
+}

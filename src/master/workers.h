@@ -1,0 +1,83 @@
+/*
+ * The workers: who is there, what they hold, and how to reach them.
+ *
+ * Soft state, rebuilt when workers register and report; only their ids are in
+ * the journal.  The epoch grows whenever the set of live workers or one of
+ * their addresses changes; it starts from the wall clock, so that it grows over
+ * restarts of the master too.  Master's loop.
+ */
+#pragma once
+
+#include "core/namespace.h"
+#include "core/placement.h"
+#include "master/holders.h"
+#include "rpc/client.h"
+#include "rpc/method.h"
+
+#define WORKERS_HEARTBEAT_MS 1000
+#define WORKERS_DEAD_MS      10000
+
+struct workers_options {
+	struct loop *loop;
+	const struct rpc_identity *identity;
+	struct namespace *(*tree)(void *owner);
+	uint64_t (*wall_ms)(void *owner);
+	void *owner;
+	const char *host; /* ours; a worker here is reached by its socket */
+};
+
+struct worker {
+	uint32_t id;
+	bool live;
+	char **addresses;
+	size_t n_addresses;
+	char *host;
+	uint64_t capacity, used;
+	uint64_t seen_ms;      /* loop's time */
+	uint64_t seen_wall_ms; /* for reports */
+
+	/* private */
+	struct rpc_client *client;
+	uint64_t *drops; /* ids it shall drop */
+	size_t n_drops, room, sent;
+	struct rpc_pending pending;
+	struct timer again;
+	struct workers *w;
+};
+
+struct workers {
+	struct workers_options o;
+	uint64_t epoch;
+	struct worker **at;
+	size_t n;
+	struct placement_worker *live; /* those that are */
+	unsigned n_live;
+	struct holders holders;
+	struct timer check;
+};
+
+void workers_init(struct workers *w, const struct workers_options *o);
+/* Ends calls under way; their callbacks come on the next turns, then: */
+void workers_stop(struct workers *w);
+void workers_close(struct workers *w);
+
+/* `id` is what the journal gave it. */
+void workers_register(struct workers *w, uint32_t id,
+		      const struct register_worker_request *req);
+void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
+		       struct heartbeat_reply *reply);
+
+/* NULL: none of this id. */
+struct worker *workers_get(const struct workers *w, uint32_t id);
+/* The live ones. */
+struct worker_set workers_set(const struct workers *w);
+/* The home of the file's first block; 0: no worker is live. */
+uint32_t workers_home(const struct workers *w, uint64_t file);
+/* Live holders of a file. */
+unsigned workers_holders(const struct workers *w, uint64_t file, uint32_t *out,
+			 unsigned max);
+/* To call it; the workers' own.  It may be gone on the next turn. */
+struct rpc_client *workers_client(struct workers *w, struct worker *worker);
+
+/* These versions are no more: whoever holds them is told to drop them. */
+void workers_stale(struct workers *w, const uint64_t *ids, size_t n);
