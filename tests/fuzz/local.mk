@@ -2,8 +2,8 @@
 # `make check`, fuzz_NAME is built with --enable-fuzzers.
 FUZZ_REPLAY = %D%/replay.c %D%/fuzz.h %D%/seeds.h
 
-check_PROGRAMS += %D%/replay_frame %D%/replay_messages %D%/replay_journal \
-	%D%/replay_s3_xml
+check_PROGRAMS += %D%/replay_frame %D%/replay_messages %D%/replay_journal
+check_PROGRAMS += %D%/replay_s3_xml
 
 %C%_replay_frame_SOURCES = %D%/fuzz_frame.c %D%/seeds_journal.c $(FUZZ_REPLAY)
 %C%_replay_frame_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZER='"frame"'
@@ -25,8 +25,8 @@ check_PROGRAMS += %D%/replay_frame %D%/replay_messages %D%/replay_journal \
 %C%_replay_s3_xml_LDADD = $(UFS_LIBS)
 
 if FUZZERS
-noinst_PROGRAMS += %D%/fuzz_frame %D%/fuzz_messages %D%/fuzz_journal \
-	%D%/fuzz_s3_xml
+noinst_PROGRAMS += %D%/fuzz_frame %D%/fuzz_messages %D%/fuzz_journal
+noinst_PROGRAMS += %D%/fuzz_s3_xml
 FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 
 %C%_fuzz_frame_LDADD = $(WIRE_LIBS)
