@@ -3,13 +3,14 @@
  *
  * Belongs to one loop, real or simulated.  Every call waits for a missing role,
  * trying again, for `wait_ms` at most, then ends with -ETIMEDOUT and one log
- * line that says what was missing.  Mutations carry (client id, sequence), so a
- * retry is applied once.
+ * line that says what was missing.  A role that is there may take its time.
+ * Mutations carry (client id, sequence), so a retry is applied once.
  *
  * fuse/, cli/ and the later faces use it and nothing below it.
  */
 #pragma once
 
+#include "core/placement.h"
 #include "rpc/client.h"
 #include "rpc/method.h"
 #include "runtime/workpool.h"
@@ -19,18 +20,35 @@ struct client;
 struct client_options {
 	const char *const *masters; /* addresses, NULL-terminated */
 	struct rpc_identity identity;
-	uint64_t wait_ms;      /* 30,000 by default */
+	uint64_t wait_ms;      /* 0: 30,000 */
 	struct workpool *disk; /* for reads of granted files; NULL: no
 				  grants are asked for */
 	unsigned max_grants;   /* descriptors kept at most */
+	const char *host;      /* our name; NULL: what the system says.  Unix
+				  sockets of workers on other hosts are not
+				  tried */
 };
 
+/* All strings are copied; the key must stay. */
 struct client *client_new(struct loop *loop, const struct client_options *o);
 void client_close(struct client *c); /* fails what is in flight: -ECANCELED */
 
 struct client_call;
 typedef void (*client_done_fn)(struct client_call *call, int code,
 			       const void *reply);
+
+/* Which server a call is for. */
+enum client_target { CLIENT_MASTER, CLIENT_WORKER, CLIENT_HOME };
+
+/* What a call waits for. */
+enum client_wait {
+	CLIENT_WAIT_NOTHING, /* it is done, or about to tell so */
+	CLIENT_WAIT_ANSWER,
+	CLIENT_WAIT_RETRY,
+	CLIENT_WAIT_WORKERS, /* the worker set */
+};
+
+#define CLIENT_REQUEST_SMALL 128
 
 /* A call to the master.  The caller's memory, until the callback. */
 struct client_call {
@@ -40,13 +58,23 @@ struct client_call {
 	/* private */
 	struct client *client;
 	const struct rpc_method *method;
-	void *request; /* a copy of its bytes, to send again */
-	size_t request_len;
-	uint64_t deadline_ms;
+	uint8_t *request; /* its bytes, to send again: `small` or on the heap */
+	size_t request_len, request_size;
+	uint8_t small[CLIENT_REQUEST_SMALL];
+	enum client_target target;
+	enum client_wait wait;
+	uint32_t worker;       /* the one that is or was asked */
+	uint64_t file, offset; /* CLIENT_HOME: of the block there */
+	bool once;             /* not again if it is missing */
+	bool expired;
+	unsigned tries;
+	uint64_t deadline_ms; /* 0: nothing is missing */
+	uint64_t epoch;       /* of the set by which it was asked */
+	void (*prepare)(struct client_call *call); /* before each try */
 	struct rpc_pending pending;
-	struct timer timer;
+	struct timer retry, limit;
+	struct task task;
 	struct list link;
-	bool cancelled;
 };
 
 /* `request` is of the method's request struct and is encoded at once. */
@@ -98,7 +126,8 @@ struct client_open {
 
 	/* private */
 	struct client *client;
-	void *state;
+	struct client_call call;
+	struct task task;
 };
 void client_open(struct client *c, struct client_open *open,
 		 client_open_fn done);

@@ -162,6 +162,7 @@ static int on_reply(struct rpc_client *c, struct frame *f, struct err *err)
 	if (rv) /* the connection ends, and the call with it */
 		return rv;
 	unlink_call(p);
+	p->answered = true;
 	if (f->payload_len > p->data_len) {
 		rv = err_set(&p->err, -EMSGSIZE, "%s: %u bytes came for %zu",
 			     p->method->name, f->payload_len, p->data_len);
@@ -188,6 +189,7 @@ static int on_error(struct rpc_client *c, const struct frame *f,
 	if (rv)
 		return rv;
 	unlink_call(p);
+	p->answered = true;
 	code = f->e.number && f->e.number < 10000 ? -(int)f->e.number : -EPROTO;
 	err_set(&p->err, code, "%.*s", (int)failure.message.len,
 		failure.message.ptr);
@@ -413,32 +415,36 @@ static void start_deadline(struct rpc_client *c, struct rpc_pending *p,
 	loop_timer_start(c->loop, &p->timer, e->extra, on_deadline);
 }
 
-void rpc_call(struct rpc_client *c, const struct rpc_method *method,
-	      struct rpc_pending *p, const void *request, rpc_done_fn done)
+/* Begins a call: a frame whose body is still to be packed. */
+static struct out *begin(struct rpc_client *c, const struct rpc_method *method,
+			 struct rpc_pending *p, rpc_done_fn done,
+			 msgpack_packer *body)
 {
 	struct envelope e = { .kind = FRAME_CALL, .number = method->number };
-	msgpack_packer body;
-	struct out *o;
 
 	p->client = c;
 	p->method = method;
 	p->done = done;
 	p->data_got = 0;
 	p->fd = -1;
+	p->answered = false;
 	p->err.code = 0;
 	p->err.msg[0] = '\0';
 	p->id = e.id = next_id(c);
 	map_put(&c->calls, p->id, p);
 	list_push_back(&c->pending, &p->link);
 	start_deadline(c, p, &e);
+	return out_new(&c->outs, &e, body);
+}
 
-	o = out_new(&c->outs, &e, &body);
-	method->encode_request(request, &body);
+static void submit(struct rpc_client *c, struct rpc_pending *p, struct out *o)
+{
 	if (out_finish(o, 0)) {
 		out_free(o);
 		unlink_call(p);
 		err_set(&p->err, -EMSGSIZE, "%s: the request is too long",
-			method->name);
+			p->method->name);
+		p->answered = true; /* and will be every time */
 		post_end(p);
 		return;
 	}
@@ -451,4 +457,30 @@ void rpc_call(struct rpc_client *c, const struct rpc_method *method,
 	if (!c->keeping) /* it had nothing to say until now */
 		c->conn.heard_ms = loop_now_ms(c->loop);
 	keep_alive(c);
+}
+
+void rpc_call(struct rpc_client *c, const struct rpc_method *method,
+	      struct rpc_pending *p, const void *request, rpc_done_fn done)
+{
+	msgpack_packer body;
+	struct out *o = begin(c, method, p, done, &body);
+
+	method->encode_request(request, &body);
+	submit(c, p, o);
+}
+
+void rpc_call_encoded(struct rpc_client *c, const struct rpc_method *method,
+		      struct rpc_pending *p, const void *request, size_t len,
+		      rpc_done_fn done)
+{
+	msgpack_packer body;
+	struct out *o = begin(c, method, p, done, &body);
+
+	body.callback(body.data, request, len);
+	submit(c, p, o);
+}
+
+bool rpc_client_is_ready(const struct rpc_client *c)
+{
+	return c->ready;
 }

@@ -32,6 +32,7 @@ struct rpc_pending {
 	/* May be NULL: the first `got` bytes of data have come. */
 	void (*progress)(struct rpc_pending *p, size_t got);
 	int fd; /* a descriptor that came: the caller's; or -1 */
+	bool answered; /* by the peer: the code is its own, not ours */
 	struct err err;
 	rpc_done_fn done;
 
@@ -60,6 +61,14 @@ void rpc_client_close(struct rpc_client *c); /* fails calls with -ECANCELED */
 /* Encodes `request` at once: it need not live on. */
 void rpc_call(struct rpc_client *c, const struct rpc_method *method,
 	      struct rpc_pending *p, const void *request, rpc_done_fn done);
+
+/* The same with a request that is encoded already. */
+void rpc_call_encoded(struct rpc_client *c, const struct rpc_method *method,
+		      struct rpc_pending *p, const void *request, size_t len,
+		      rpc_done_fn done);
+
+/* Connected, and the handshake done: as far as we know, the peer is there. */
+bool rpc_client_is_ready(const struct rpc_client *c);
 
 /* The callback comes with -ECANCELED, or with the result if that was too
  * late.  The peer is told. */

@@ -1,0 +1,226 @@
+#include "client/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "runtime/log.h"
+
+static void free_addresses(struct worker *w)
+{
+	unsigned i;
+
+	for (i = 0; i < w->n_addresses; i++)
+		free(w->addresses[i]);
+	free(w->addresses);
+	w->addresses = NULL;
+	w->n_addresses = w->current = 0;
+}
+
+static bool is_unix(schema_str address)
+{
+	return address.len > 5 && memcmp(address.ptr, "unix:", 5) == 0;
+}
+
+/* Those that lead to it from here. */
+static char **usable(const struct client *c, const struct worker_info *info,
+		     unsigned *n)
+{
+	char **out = mem_array(info->addresses.n, sizeof(*out));
+	bool here = strlen(c->host) == info->host.len &&
+		    memcmp(c->host, info->host.ptr, info->host.len) == 0;
+	const schema_str *a;
+	size_t i;
+
+	*n = 0;
+	for (i = 0; i < info->addresses.n; i++) {
+		a = &info->addresses.at[i];
+		if (here || !is_unix(*a))
+			out[(*n)++] = mem_strn(a->ptr, a->len);
+	}
+	return out;
+}
+
+static void disconnect(struct worker *w)
+{
+	if (w->rpc)
+		rpc_client_close(w->rpc);
+	w->rpc = NULL;
+	grants_forget(w->client, w->id);
+}
+
+static bool same_addresses(const struct worker *w, char *const *addresses,
+			   unsigned n)
+{
+	unsigned i;
+
+	if (n != w->n_addresses)
+		return false;
+	for (i = 0; i < n; i++)
+		if (strcmp(addresses[i], w->addresses[i]) != 0)
+			return false;
+	return true;
+}
+
+static void update_worker(struct client *c, const struct worker_info *info)
+{
+	struct worker *w = map_get(&c->by_id, info->id), fresh = { 0 };
+
+	if (!w) {
+		w = mem_alloc(sizeof(*w));
+		w->client = c;
+		w->id = info->id;
+		list_push_back(&c->workers, &w->link);
+		map_put(&c->by_id, w->id, w);
+	}
+	w->listed = info->live;
+	fresh.addresses = usable(c, info, &fresh.n_addresses);
+	if (same_addresses(w, fresh.addresses, fresh.n_addresses)) {
+		free_addresses(&fresh);
+		return;
+	}
+	disconnect(w);
+	free_addresses(w);
+	w->addresses = fresh.addresses;
+	w->n_addresses = fresh.n_addresses;
+}
+
+static void update_set(struct client *c, const struct workers_reply *reply)
+{
+	const struct worker_info *info;
+	struct list *at;
+	size_t i;
+
+	for (at = c->workers.next; at != &c->workers; at = at->next)
+		list_entry(at, struct worker, link)->listed = false;
+	free(c->live);
+	c->live = mem_array(reply->workers.n, sizeof(*c->live));
+	c->set = (struct worker_set){ reply->epoch, c->live, 0 };
+	for (i = 0; i < reply->workers.n; i++) {
+		info = &reply->workers.at[i];
+		if (!info->id)
+			continue;
+		update_worker(c, info);
+		if (info->live)
+			c->live[c->set.n++] = (struct placement_worker){
+				info->id,
+				info->capacity,
+			};
+	}
+	if (reply->block_size)
+		c->block_size = reply->block_size;
+	c->known = true;
+}
+
+static void on_workers(struct client_call *call, int code, const void *reply)
+{
+	struct client *c = call->client;
+	struct list waiting, *link;
+
+	c->asking = false;
+	if (!code)
+		update_set(c, reply);
+	list_take(&waiting, &c->waiting);
+	while ((link = list_pop_front(&waiting)))
+		call_workers_known(list_entry(link, struct client_call, link),
+				   code, &call->err);
+}
+
+void workers_refresh(struct client *c)
+{
+	const struct workers_request req = { .epoch = c->set.epoch };
+
+	if (c->asking || c->closed)
+		return;
+	c->asking = true;
+	client_master(c, RPC_MASTER_METHOD(workers), &c->ask, &req, on_workers);
+}
+
+void workers_wait(struct client_call *call)
+{
+	struct client *c = call->client;
+
+	call->wait = CLIENT_WAIT_WORKERS;
+	list_remove(&call->link);
+	list_push_back(&c->waiting, &call->link);
+	workers_refresh(c);
+}
+
+struct worker *workers_find(struct client *c, uint32_t id)
+{
+	return map_get(&c->by_id, id);
+}
+
+struct worker *workers_for(struct client *c, struct block_id block,
+			   unsigned tries)
+{
+	uint32_t order[MAX_ORDER], id;
+	unsigned n;
+
+	if (tries == 0) {
+		id = placement_home(&c->set, block);
+	} else {
+		n = placement_order(&c->set, block, order, MAX_ORDER);
+		id = n ? order[tries % n] : 0;
+	}
+	return id ? workers_find(c, id) : NULL;
+}
+
+static void on_notice(void *owner, unsigned number, const void *notice)
+{
+	struct worker *w = owner;
+
+	if (number == WORKER_NOTICE_let_go)
+		grants_let_go(w->client, w, notice);
+}
+
+/* It may have forgotten what it granted. */
+static void on_lost(void *owner)
+{
+	struct worker *w = owner;
+
+	grants_forget(w->client, w->id);
+}
+
+struct rpc_client *worker_rpc(struct worker *w)
+{
+	struct client *c = w->client;
+
+	if (!w->rpc) {
+		w->rpc = rpc_client_new(c->loop, w->addresses[w->current],
+					&c->identity);
+		rpc_client_on_notice(w->rpc, on_notice, w);
+		rpc_client_on_lost(w->rpc, on_lost, w);
+	}
+	return w->rpc;
+}
+
+bool worker_is_local(const struct worker *w)
+{
+	return w->n_addresses &&
+	       strncmp(w->addresses[w->current], "unix:", 5) == 0;
+}
+
+/* Unless others have a connection by now. */
+void worker_next_address(struct worker *w)
+{
+	if (w->n_addresses < 2 || !w->rpc || rpc_client_is_ready(w->rpc))
+		return;
+	w->current = (w->current + 1) % w->n_addresses;
+	disconnect(w);
+}
+
+void workers_close(struct client *c)
+{
+	struct list *link;
+	struct worker *w;
+
+	while ((link = list_pop_front(&c->workers))) {
+		w = list_entry(link, struct worker, link);
+		if (w->rpc)
+			rpc_client_close(w->rpc);
+		free_addresses(w);
+		free(w);
+	}
+}
