@@ -8,3 +8,21 @@ TESTFUSE_LIBS = libfuse.a libtestfuse.a libtest.a libfuse.a $(RPC_LIBS) $(FUSE_L
 
 check_PROGRAMS += %D%/test_session
 %C%_test_session_LDADD = $(TESTFUSE_LIBS)
+
+check_PROGRAMS += %D%/test_buffers
+%C%_test_buffers_LDADD = $(TESTFUSE_LIBS)
+
+check_PROGRAMS += %D%/test_dir
+%C%_test_dir_LDADD = $(TESTFUSE_LIBS)
+
+check_PROGRAMS += %D%/test_errors
+%C%_test_errors_LDADD = $(TESTFUSE_LIBS)
+
+check_PROGRAMS += %D%/test_journal
+%C%_test_journal_LDADD = $(TESTFUSE_LIBS)
+
+check_PROGRAMS += %D%/test_read
+%C%_test_read_LDADD = $(TESTFUSE_LIBS)
+
+check_PROGRAMS += %D%/test_readahead
+%C%_test_readahead_LDADD = $(TESTFUSE_LIBS)
