@@ -189,7 +189,7 @@ static void *read_ranges(void *arg)
 		fake_bytes(FAKE_GRANTED, at, want, sizeof(want));
 		if (pread(fd, got, sizeof(got), (off_t)at) != sizeof(got) ||
 		    memcmp(got, want, sizeof(got)) != 0)
-			return "bad";
+			return arg;
 	}
 	return NULL;
 }
