@@ -51,26 +51,26 @@ enum {
 	BATCH = 64 << 10
 };
 
-static uint32_t record_crc(const struct record *r)
+static uint32_t record_crc(const struct record *r, const void *sums)
 {
-	const char *from = (const char *)&r->kind;
+	uint32_t crc = crc32c(0, (const char *)&r->kind,
+			      sizeof(*r) - offsetof(struct record, kind));
 
-	return crc32c(0, from,
-		      sizeof(*r) - offsetof(struct record, kind) +
-			      r->n * sizeof(uint32_t));
+	return r->n ? crc32c(crc, sums, r->n * sizeof(uint32_t)) : crc;
 }
 
 static void queue(struct buffer *b, const struct record *r,
 		  const uint32_t *sums)
 {
 	size_t len = r->n * sizeof(*sums);
-	struct record *to = buffer_add(b, sizeof(*r) + len);
+	char *to = buffer_add(b, sizeof(*r) + len); /* not aligned */
+	struct record head = *r;
 
-	*to = *r;
-	to->magic = RECORD_MAGIC;
+	head.magic = RECORD_MAGIC;
+	head.crc = record_crc(r, sums);
+	memcpy(to, &head, sizeof(head));
 	if (len)
-		memcpy(to + 1, sums, len);
-	to->crc = record_crc(to);
+		memcpy(to + sizeof(head), sums, len);
 }
 
 static void queue_filled(struct buffer *b, const struct entry *e,
@@ -401,7 +401,7 @@ static size_t whole_record(const char *at, size_t left, struct record *r)
 	if (left < len)
 		return 0;
 	memcpy(r + 1, at + sizeof(*r), len - sizeof(*r));
-	return record_crc(r) == r->crc ? len : 0;
+	return record_crc(r, r + 1) == r->crc ? len : 0;
 }
 
 /* Skips what is damaged; the bytes of it. */

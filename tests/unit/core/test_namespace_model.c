@@ -157,7 +157,8 @@ static bool m_same(const struct node *n, const struct found *f)
 {
 	return (n->mode & S_IFMT) == (f->mode & S_IFMT) &&
 	       n->length == f->length && strlen(n->version) == f->version.len &&
-	       memcmp(n->version, f->version.ptr, f->version.len) == 0 &&
+	       (!f->version.len ||
+		memcmp(n->version, f->version.ptr, f->version.len) == 0) &&
 	       (!S_ISLNK(f->mode) ||
 		(strlen(n->target) == f->target.len &&
 		 memcmp(n->target, f->target.ptr, f->target.len) == 0));
