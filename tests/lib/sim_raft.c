@@ -363,7 +363,7 @@ static int io_random(struct raft_io *io, int min, int max)
 	s->random ^= s->random << 13;
 	s->random ^= s->random >> 7;
 	s->random ^= s->random << 17;
-	return min + (int)(s->random % (uint64_t)(max - min + 1));
+	return min + (int)(s->random % (uint64_t)((int64_t)max - min + 1));
 }
 
 struct raft_io *sim_raft_open(struct sim_disk *d, struct loop *l, uint64_t seed)
