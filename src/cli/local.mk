@@ -1,3 +1,15 @@
 noinst_LIBRARIES += libcli.a
 libcli_a_SOURCES =
 libcli_a_SOURCES += %D%/cli.c %D%/cli.h
+libcli_a_SOURCES += %D%/cluster.c
+libcli_a_SOURCES += %D%/cmd_admin.c
+libcli_a_SOURCES += %D%/cmd_cat.c
+libcli_a_SOURCES += %D%/cmd_config.c
+libcli_a_SOURCES += %D%/cmd_doctor.c
+libcli_a_SOURCES += %D%/cmd_jobs.c
+libcli_a_SOURCES += %D%/cmd_ls.c
+libcli_a_SOURCES += %D%/cmd_mount.c
+libcli_a_SOURCES += %D%/cmd_stat.c
+libcli_a_SOURCES += %D%/list.c %D%/list.h
+libcli_a_SOURCES += %D%/text.c %D%/text.h
+libcli_a_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)

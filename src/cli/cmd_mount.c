@@ -1,0 +1,302 @@
+/* acached fs mount, fs unmount. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/option.h"
+#include "cli/cli.h"
+#include "cli/text.h"
+
+/* Options as they will travel: secrets sealed. */
+struct options {
+	struct mount_option *at;
+	size_t n;
+	uint32_t uid, gid, umask;
+};
+
+static int print_mount(struct cli *cli, const struct mount_info *m)
+{
+	const char *kind = memchr(m->uri.ptr, ':', m->uri.len);
+	size_t i;
+
+	text_name(cli->out, m->uri.ptr, m->uri.len);
+	fputs("  on  ", cli->out);
+	text_name(cli->out, m->path.ptr, m->path.len);
+	fprintf(cli->out, "  (%.*s, read-only, properties={",
+		kind ? (int)(kind - m->uri.ptr) : 0, m->uri.ptr);
+	for (i = 0; i < m->options.n; i++) {
+		const struct mount_option *o = &m->options.at[i];
+
+		fprintf(cli->out, "%s%.*s=", i ? ", " : "", (int)o->key.len,
+			o->key.ptr);
+		if (option_is_secret(o->key.ptr, o->key.len))
+			fputs("******", cli->out);
+		else
+			text_name(cli->out, o->value.ptr, o->value.len);
+	}
+	fputs("})\n", cli->out);
+	return 0;
+}
+
+static json_t *json_mount(const struct mount_info *m)
+{
+	json_t *options = json_object(), *o = json_object();
+	char *key;
+	size_t i;
+
+	for (i = 0; i < m->options.n; i++) {
+		const struct mount_option *p = &m->options.at[i];
+
+		key = mem_strn(p->key.ptr, p->key.len);
+		json_object_set_new(options, key,
+				    option_is_secret(key, p->key.len)
+					    ? json_string("******")
+					    : TEXT_JSON(p->value));
+		free(key);
+	}
+	json_object_set_new(o, "path", TEXT_JSON(m->path));
+	json_object_set_new(o, "uri", TEXT_JSON(m->uri));
+	json_object_set_new(o, "uid", text_json_number(m->uid));
+	json_object_set_new(o, "gid", text_json_number(m->gid));
+	json_object_set_new(o, "umask", json_sprintf("%03o", m->umask));
+	json_object_set_new(o, "options", options);
+	return o;
+}
+
+static int on_mounts(void *arg, const void *reply)
+{
+	const struct mounts_reply *r = reply;
+	struct cli *cli = arg;
+	json_t *all = cli->json ? json_array() : NULL;
+	size_t i;
+
+	for (i = 0; i < r->mounts.n; i++) {
+		if (all)
+			json_array_append_new(all,
+					      json_mount(&r->mounts.at[i]));
+		else
+			print_mount(cli, &r->mounts.at[i]);
+	}
+	if (all)
+		cli_print_json(cli, all);
+	return 0;
+}
+
+static void seal(struct cli *cli, struct mount_option *o, const char *key,
+		 const char *value)
+{
+	const size_t len = strlen(value);
+	uint8_t purpose[SECRET_KEY_LEN];
+	void *sealed = mem_alloc(len + SECRET_OVERHEAD);
+
+	secret_derive(cli->key, "options", purpose);
+	secret_seal(purpose, key, value, len, sealed);
+	secret_wipe(purpose, sizeof(purpose));
+	o->sealed = (schema_bytes){ sealed, len + SECRET_OVERHEAD };
+	o->value = (schema_str){ "", 0 };
+}
+
+static int take_number(struct cli *cli, const char *key, const char *value,
+		       int base, uint32_t *out)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, base);
+
+	if (!value[0] || *end || n > UINT32_MAX)
+		return cli_misuse(cli, "%s=%s: want a number", key, value);
+	*out = (uint32_t)n;
+	return 0;
+}
+
+/* One "key=value", whose memory is wiped if it is a secret. */
+static int take_option(struct cli *cli, struct options *to, char *text)
+{
+	char *equals = strchr(text, '='), *key;
+	struct mount_option *o;
+	int rv;
+
+	if (!equals || equals == text)
+		return cli_misuse(cli, "--option wants KEY=VALUE");
+	key = mem_strn(text, (size_t)(equals - text));
+	if (strcmp(key, "uid") == 0 || strcmp(key, "gid") == 0) {
+		rv = take_number(cli, key, equals + 1, 10,
+				 key[0] == 'u' ? &to->uid : &to->gid);
+		free(key);
+		return rv;
+	}
+	if (strcmp(key, "umask") == 0) {
+		rv = take_number(cli, key, equals + 1, 8, &to->umask);
+		free(key);
+		return rv;
+	}
+	to->at = mem_resize(to->at, to->n + 1, sizeof(*to->at));
+	o = &to->at[to->n++];
+	*o = (struct mount_option){ .key = text_str(key) };
+	if (!option_is_secret(key, strlen(key))) {
+		o->value = text_str(mem_str(equals + 1));
+		return 0;
+	}
+	rv = cli_need_key(cli);
+	if (rv)
+		return cli_failed(cli);
+	seal(cli, o, key, equals + 1);
+	memset(equals + 1, 'x', strlen(equals + 1));
+	return 0;
+}
+
+static int take_file(struct cli *cli, struct options *to, const char *path)
+{
+	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	char *line = NULL, *end;
+	size_t size = 0;
+	int rv = 0;
+
+	if (!f)
+		return cli_fail(cli, "%s: %m", path);
+	while (!rv && getline(&line, &size, f) > 0) {
+		end = line + strcspn(line, "\r\n");
+		*end = '\0';
+		if (line[0] && line[0] != '#')
+			rv = take_option(cli, to, line);
+		secret_wipe(line, size);
+	}
+	free(line);
+	if (f != stdin)
+		fclose(f);
+	return rv;
+}
+
+static int take_options(struct cli *cli, struct options *to)
+{
+	unsigned i;
+	int rv = 0;
+
+	for (i = 0; i < cli->n_values && !rv; i++) {
+		const struct cli_value *v = &cli->values[i];
+
+		if (v->flag->letter == 'o')
+			rv = take_option(cli, to, (char *)(uintptr_t)v->value);
+		else if (v->flag->letter == 'f')
+			rv = take_file(cli, to, v->value);
+	}
+	return rv;
+}
+
+static void free_options(struct options *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->n; i++) {
+		free((char *)(uintptr_t)o->at[i].key.ptr);
+		if (o->at[i].sealed.len)
+			free((void *)(uintptr_t)o->at[i].sealed.ptr);
+		else
+			free((char *)(uintptr_t)o->at[i].value.ptr);
+	}
+	free(o->at);
+}
+
+struct mounted {
+	struct cli *cli;
+	const char *path, *uri;
+};
+
+static int on_mounted(void *arg, const void *reply)
+{
+	const struct mount_reply *r = reply;
+	const struct mounted *m = arg;
+
+	if (m->cli->json)
+		cli_print_json(m->cli, json_pack("{s:s, s:s, s:I, s:b}", "path",
+						 m->path, "uri", m->uri, "id",
+						 (json_int_t)r->id, "updated",
+						 r->updated));
+	else
+		fprintf(m->cli->out, "%s %s at %s\n",
+			r->updated ? "Updated the options of" : "Mounted",
+			m->uri, m->path);
+	return 0;
+}
+
+static int mount_one(struct cli *cli, const char *path, const char *uri)
+{
+	struct options options = { .uid = geteuid(), .gid = getegid() };
+	struct mounted m = { cli, path, uri };
+	struct mount_request req;
+	int rv = take_options(cli, &options);
+
+	if (!rv) {
+		req = (struct mount_request){
+			.origin = client_origin(cli->client),
+			.path = text_str(path),
+			.uri = text_str(uri),
+			.uid = options.uid,
+			.gid = options.gid,
+			.umask = options.umask,
+			.options = { options.at, options.n },
+			.check = !cli_flag(cli, 'n'),
+		};
+		rv = cli_call(cli, RPC_MASTER_METHOD(mount), &req, on_mounted,
+			      &m);
+		if (rv)
+			rv = cli_failed(cli);
+	}
+	free_options(&options);
+	return rv;
+}
+
+int cmd_mount(struct cli *cli, int argc, char **argv)
+{
+	const struct mounts_request all = { 0 };
+	char *path;
+	int rv;
+
+	if (argc == 1)
+		return cli_misuse(cli, "want PATH and URI, or nothing");
+	if (argc == 0)
+		return cli_call(cli, RPC_MASTER_METHOD(mounts), &all, on_mounts,
+				cli)
+			       ? cli_failed(cli)
+			       : CLI_DONE;
+	if (!strstr(argv[1], "://"))
+		return cli_misuse(cli,
+				  "\"%s\" is no URI such as s3://BUCKET/PREFIX",
+				  argv[1]);
+	rv = cli_path(cli, argv[0], &path);
+	if (rv)
+		return rv;
+	rv = cli_connect(cli);
+	rv = rv ? cli_failed(cli) : mount_one(cli, path, argv[1]);
+	free(path);
+	return rv;
+}
+
+int cmd_unmount(struct cli *cli, int argc ATTR_UNUSED, char **argv)
+{
+	struct unmount_request req;
+	char *path;
+	int rv = cli_path(cli, argv[0], &path);
+
+	if (rv)
+		return rv;
+	rv = cli_connect(cli);
+	if (!rv) {
+		req = (struct unmount_request){
+			.origin = client_origin(cli->client),
+			.path = text_str(path),
+		};
+		rv = cli_call(cli, RPC_MASTER_METHOD(unmount), &req, NULL,
+			      NULL);
+	}
+	if (rv)
+		rv = cli_failed(cli);
+	else if (cli->json)
+		rv = cli_print_json(cli, json_pack("{s:s}", "path", path));
+	else
+		fprintf(cli->out, "Unmounted %s\n", path);
+	free(path);
+	return rv;
+}
