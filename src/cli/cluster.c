@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "client/client_loop.h"
+#include "rpc/transport.h"
 #include "runtime/loop_uv.h"
 #include "runtime/mountpoint.h"
 
@@ -228,7 +228,8 @@ static void make_client(struct cli *cli, char *addresses)
 	for (one = strtok_r(addresses, ",", &save);
 	     one && n + 1 < ARRAY_SIZE(list); one = strtok_r(NULL, ",", &save))
 		list[n++] = one;
-	cli->loop = client_loop_new();
+	cli->loop = loop_uv_new();
+	transport_real_init(cli->loop);
 	cli->client = client_new(cli->loop, &options);
 }
 
@@ -260,7 +261,8 @@ void cli_close(struct cli *cli)
 {
 	if (cli->client) {
 		client_close(cli->client);
-		client_loop_free(cli->loop);
+		transport_real_close(cli->loop);
+		loop_uv_free(cli->loop);
 	}
 	secret_wipe(cli->key, sizeof(cli->key));
 	free(cli->key_file);
