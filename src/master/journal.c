@@ -75,7 +75,7 @@ struct journal {
 	bool behind;  /* and applied */
 	bool looking; /* `leader` is posted */
 	bool started; /* raft is: close it */
-	bool ready, broken, closing;
+	bool ready, broken, stopped, closing;
 	struct task leader, tell;
 	struct err err;
 	void (*closed)(void *owner);
@@ -336,7 +336,7 @@ void journal_submit(struct journal *j, struct journal_record *record,
 
 	req->done = done;
 	list_init(&req->link);
-	if (j->broken || j->closing) {
+	if (j->broken || j->stopped) {
 		refuse(j, req, -ECANCELED);
 		return;
 	}
@@ -503,18 +503,27 @@ void journal_checkpoint(struct journal *j)
 
 /* Life. */
 
-static void on_broken(struct task *t)
+static void cancel_all(struct journal *j)
 {
-	struct journal *j = container_of(t, struct journal, tell);
 	struct list *link;
 	struct batch *b;
 
+	if (j->flying)
+		list_push_back(j->batches.next, &j->flying->link);
+	j->flying = NULL;
 	while ((link = list_pop_front(&j->batches))) {
 		b = list_entry(link, struct batch, link);
 		fail_all(&b->reqs, -ECANCELED);
 		batch_free(b);
 	}
 	j->n.waiting = 0;
+}
+
+static void on_broken(struct task *t)
+{
+	struct journal *j = container_of(t, struct journal, tell);
+
+	cancel_all(j);
 	j->o.broken(j->o.owner, &j->err);
 }
 
@@ -622,16 +631,7 @@ static void close_rest(struct journal *j)
 {
 	void (*closed)(void *owner) = j->closed;
 	void *owner = j->closed_owner;
-	struct list *link;
-	struct batch *b;
 
-	if (j->flying)
-		list_push_back(&j->batches, &j->flying->link);
-	while ((link = list_pop_front(&j->batches))) {
-		b = list_entry(link, struct batch, link);
-		fail_all(&b->reqs, -ECANCELED);
-		batch_free(b);
-	}
 	journal_free(j);
 	closed(owner);
 }
@@ -660,8 +660,15 @@ static void close_raft(struct journal *j)
 	loop_post(j->o.loop, &j->waited, on_close_turn);
 }
 
+void journal_stop(struct journal *j)
+{
+	j->stopped = true;
+	cancel_all(j);
+}
+
 void journal_close(struct journal *j, void (*closed)(void *owner), void *owner)
 {
+	journal_stop(j);
 	j->closing = true;
 	loop_timer_stop(&j->retry);
 	j->closed = closed;

@@ -49,6 +49,10 @@ struct journal_options {
 /* Reads what is on disk; ready() comes later, also with a failure. */
 struct journal *journal_start(const struct journal_options *o);
 
+/* Takes nothing more, and fails what is not committed with -ECANCELED (what is
+ * in flight may be committed all the same). */
+void journal_stop(struct journal *j);
+
 /* Gives up a checkpoint under way, closes raft and its io, fails what was not
  * committed with -ECANCELED, frees the journal and calls back. */
 void journal_close(struct journal *j, void (*closed)(void *owner), void *owner);

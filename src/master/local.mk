@@ -22,6 +22,7 @@ libmaster_a_SOURCES += %D%/serve_job.c
 libmaster_a_SOURCES += %D%/serve_meta.c
 libmaster_a_SOURCES += %D%/serve_mount.c
 libmaster_a_SOURCES += %D%/serve_worker.c
+libmaster_a_SOURCES += %D%/master_main.c
 libmaster_a_SOURCES += %D%/state.h
 libmaster_a_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(RAFT_CFLAGS)
 libmaster_a_CFLAGS += $(XXHASH_CFLAGS) $(UV_CFLAGS) $(JANSSON_CFLAGS)

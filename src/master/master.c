@@ -12,6 +12,7 @@
 #include "runtime/log.h"
 
 #define STOP_MS      5000 /* for what is under way to end */
+#define LAST_MS      3000 /* then for under-storage */
 #define STOP_LOOK_MS 10
 
 static const rpc_handler handlers[] = {
@@ -233,13 +234,18 @@ struct master *master_start(const struct master_options *o)
 
 /* Stopping. */
 
+static bool idle(const struct master *m)
+{
+	return jobs_idle(&m->jobs) && loader_idle(&m->loader);
+}
+
 static void on_gone(void *owner)
 {
 	struct master *m = owner;
 	void (*stopped)(void *owner, bool clean) = m->stopped;
 	void *stopped_owner = m->stopped_owner;
 
-	if (!jobs_idle(&m->jobs) || !loader_idle(&m->loader)) {
+	if (!idle(m)) {
 		stopped(stopped_owner, false);
 		return;
 	}
@@ -252,24 +258,38 @@ static void on_gone(void *owner)
 	stopped(stopped_owner, true);
 }
 
-static bool over(const struct master *m)
+/* Everybody was told; what under-storage still owes us comes. */
+static void on_last_look(struct timer *t)
 {
-	return m->drained && jobs_idle(&m->jobs) && loader_idle(&m->loader);
+	struct master *m = container_of(t, struct master, stop_timer);
+
+	if (!idle(m) && loop_now_ms(m->o.loop) < m->stop_at_ms)
+		loop_timer_start(m->o.loop, &m->stop_timer, STOP_LOOK_MS,
+				 on_last_look);
+	else
+		journal_close(m->journal, on_gone, m);
+}
+
+static void cut_off(struct master *m)
+{
+	m->serving = false;
+	if (m->server)
+		rpc_server_close(m->server);
+	workers_stop(&m->workers);
+	journal_stop(m->journal);
+	m->stop_at_ms = loop_now_ms(m->o.loop) + LAST_MS;
+	loop_timer_start(m->o.loop, &m->stop_timer, 0, on_last_look);
 }
 
 static void on_stop_look(struct timer *t)
 {
 	struct master *m = container_of(t, struct master, stop_timer);
 
-	if (!over(m) && loop_now_ms(m->o.loop) < m->stop_at_ms) {
+	if ((m->drained && idle(m)) || loop_now_ms(m->o.loop) >= m->stop_at_ms)
+		cut_off(m);
+	else
 		loop_timer_start(m->o.loop, &m->stop_timer, STOP_LOOK_MS,
 				 on_stop_look);
-		return;
-	}
-	if (m->server)
-		rpc_server_close(m->server);
-	workers_stop(&m->workers);
-	journal_close(m->journal, on_gone, m);
 }
 
 static void on_drained(void *owner)
@@ -277,6 +297,15 @@ static void on_drained(void *owner)
 	struct master *m = owner;
 
 	m->drained = true;
+}
+
+void master_kill(struct master *m, void (*stopped)(void *owner, bool clean),
+		 void *owner)
+{
+	m->stopped = stopped;
+	m->stopped_owner = owner;
+	jobs_stop(&m->jobs);
+	cut_off(m);
 }
 
 void master_stop(struct master *m, void (*stopped)(void *owner, bool clean),

@@ -53,6 +53,10 @@ struct master *master_start(const struct master_options *o);
 void master_stop(struct master *m, void (*stopped)(void *owner, bool clean),
 		 void *owner);
 
+/* The same, without waiting for what it has taken. */
+void master_kill(struct master *m, void (*stopped)(void *owner, bool clean),
+		 void *owner);
+
 /* Where it serves, as others reach it: "unix:PATH" first; NULL at the end. */
 const char *master_address(const struct master *m, unsigned i);
 

@@ -88,14 +88,11 @@ static void on_probed(struct storage_req *probe)
 
 	storage_req_close(probe);
 	if (probe->code) {
-		log_warn("mount refused", "uri=%.*s error=\"%s\"",
-			 (int)uri->len, uri->ptr, probe->err.msg);
-		if (probe->err.msg[0])
-			rpc_fail_err(op->call, probe->code, &probe->err);
-		else
-			rpc_fail(op->call, probe->code, "mount %.*s: %s",
-				 (int)uri->len, uri->ptr,
-				 err_text(probe->code));
+		if (strncmp(probe->err.msg, "mount ", 6) != 0)
+			err_wrap(&probe->err, probe->code, "mount %.*s",
+				 (int)uri->len, uri->ptr);
+		log_warn("mount refused", "error=\"%s\"", probe->err.msg);
+		rpc_fail_err(op->call, probe->code, &probe->err);
 		mount_end(op);
 		return;
 	}

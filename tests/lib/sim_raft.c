@@ -39,7 +39,7 @@ struct sim_io {
 	raft_io_tick_cb ticked;
 	raft_io_close_cb closed;
 	struct task closing;
-	bool is_closing;
+	bool is_closing, crashed;
 	struct list writes;
 	uint64_t random;
 };
@@ -245,6 +245,8 @@ static int io_set_term(struct raft_io *io, raft_term term)
 {
 	struct sim_disk *d = to_sim(io)->disk;
 
+	if (to_sim(io)->crashed)
+		return 0;
 	d->term = term;
 	d->vote = 0;
 	return 0;
@@ -252,7 +254,8 @@ static int io_set_term(struct raft_io *io, raft_term term)
 
 static int io_set_vote(struct raft_io *io, raft_id id)
 {
-	to_sim(io)->disk->vote = id;
+	if (!to_sim(io)->crashed)
+		to_sim(io)->disk->vote = id;
 	return 0;
 }
 
@@ -270,7 +273,9 @@ static struct sim_write *write_new(struct sim_io *s, timer_fn fire)
 
 	w->io = s;
 	list_push_back(&s->writes, &w->link);
-	loop_timer_start(s->loop, &w->timer, s->disk->delay_ms, fire);
+	list_init(&w->timer.link);
+	if (!s->crashed)
+		loop_timer_start(s->loop, &w->timer, s->disk->delay_ms, fire);
 	return w;
 }
 
@@ -307,6 +312,8 @@ static int io_truncate(struct raft_io *io, raft_index index)
 {
 	struct sim_disk *d = to_sim(io)->disk;
 
+	if (to_sim(io)->crashed)
+		return 0;
 	while (d->n && d->first + d->n > index)
 		raft_free(d->entries[--d->n].buf.base);
 	return 0;
@@ -396,6 +403,17 @@ struct raft_io *sim_raft_open(struct sim_disk *d, struct loop *l, uint64_t seed)
 		.random = io_random,
 	};
 	return &s->io;
+}
+
+void sim_raft_crash(struct raft_io *io)
+{
+	struct sim_io *s = to_sim(io);
+	struct list *link;
+
+	s->crashed = true;
+	for (link = s->writes.next; link != &s->writes; link = link->next)
+		loop_timer_stop(
+			&list_entry(link, struct sim_write, link)->timer);
 }
 
 void sim_raft_free(struct raft_io *io)

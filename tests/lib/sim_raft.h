@@ -28,11 +28,14 @@ size_t sim_disk_entries(const struct sim_disk *d);
 /* An entry with these bytes, written behind raft's back. */
 void sim_disk_append(struct sim_disk *d, const void *data, size_t len);
 
-/* One at a time.  Free it when raft has closed it, or in a crash: after the
- * loop is gone, with all that raft left behind. */
+/* One at a time.  Free it when raft has closed it. */
 struct raft_io *sim_raft_open(struct sim_disk *d, struct loop *l,
 			      uint64_t seed);
 void sim_raft_free(struct raft_io *io);
+
+/* Its process has crashed: nothing reaches the disk any more.  raft can then be
+ * closed in good order, to free it. */
+void sim_raft_crash(struct raft_io *io);
 
 /* The disk's, for struct journal_options. */
 struct checkpoints *sim_disk_checkpoints(struct sim_disk *d);

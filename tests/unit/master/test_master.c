@@ -1,0 +1,664 @@
+#include "lib/test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "lib/fake_ufs.h"
+#include "lib/sim.h"
+#include "lib/sim_master.h"
+#include "rpc/client.h"
+#include "rpc/method.h"
+#include "runtime/secret.h"
+
+#define URI "fake://bucket"
+
+/* A master, a client of it, and a bucket with a few objects. */
+static struct fixture {
+	struct loop *loop; /* the client's */
+	struct sim_net *net;
+	struct sim_master master;
+	struct rpc_identity me;
+	struct rpc_client *client;
+	struct fake_ufs *bucket;
+	uint64_t sequence;
+
+	/* the last call's */
+	struct rpc_pending pending;
+	int calls, code;
+	size_t n;           /* entries */
+	char names[20][32]; /* of the first ones */
+	uint64_t ids[20], id, length;
+	uint32_t mode;
+	bool flag, more;
+	char text[4096];
+} f;
+
+static uint8_t key[32] = "the key of the simulated cluster";
+
+static int setup(void **state ATTR_UNUSED)
+{
+	f = (struct fixture){ 0 };
+	f.loop = sim_new();
+	f.net = sim_net_new(1);
+	sim_net_join(f.net, f.loop);
+	f.bucket = fake_ufs_new(URI, 1);
+	f.master.net = f.net;
+	f.master.near = f.loop;
+	f.master.key = key;
+	sim_master_init(&f.master);
+	sim_master_start(&f.master);
+	sim_run(f.loop, 2000);
+	assert_true(f.master.ready);
+	f.me = (struct rpc_identity){ .role = RPC_CLIENT, .key = key };
+	f.client = rpc_client_new(f.loop, SIM_MASTER_TCP, &f.me);
+	return 0;
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	rpc_client_close(f.client);
+	sim_run(f.loop, 100);
+	sim_master_stop(&f.master);
+	sim_master_close(&f.master);
+	fake_ufs_free(f.bucket);
+	sim_net_leave(f.net, f.loop);
+	sim_net_free(f.net);
+	sim_free(f.loop);
+	return 0;
+}
+
+static schema_str str(const char *s)
+{
+	return (schema_str){ s, strlen(s) };
+}
+
+static schema_bytes bytes(const char *s)
+{
+	return (schema_bytes){ s, strlen(s) };
+}
+
+static void end(struct rpc_pending *p, int code)
+{
+	f.calls++;
+	f.code = code;
+	if (code)
+		snprintf(f.text, sizeof(f.text), "%s", p->err.msg);
+}
+
+static void keep_attr(const struct attr *a)
+{
+	f.id = a->id;
+	f.length = a->length;
+	f.mode = a->mode;
+}
+
+static void begin(void)
+{
+	f.pending = (struct rpc_pending){ .fd = -1 };
+	f.calls = 0;
+	f.code = 1;
+}
+
+/* Lets the call end; its code. */
+static int await(void)
+{
+	int i;
+
+	for (i = 0; i < 60000 && !f.calls; i++)
+		sim_run(f.loop, 1);
+	assert_int_equal(f.calls, 1);
+	return f.code;
+}
+
+static void on_mount(struct rpc_pending *p, int code, const void *reply)
+{
+	end(p, code);
+	if (!code)
+		f.flag = ((const struct mount_reply *)reply)->updated;
+}
+
+static int mount_with(const char *path, const char *uri,
+		      const struct mount_option *options, size_t n)
+{
+	const struct mount_request req = {
+		.origin = { 9, ++f.sequence },
+		.path = str(path),
+		.uri = str(uri),
+		.uid = 7,
+		.gid = 8,
+		.umask = 027,
+		.options = { options, n },
+		.check = true,
+	};
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(mount), &f.pending, &req,
+		 on_mount);
+	return await();
+}
+
+static int mount(const char *path)
+{
+	return mount_with(path, URI, NULL, 0);
+}
+
+static void on_stat(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct stat_reply *r = reply;
+
+	end(p, code);
+	if (code)
+		return;
+	keep_attr(&r->attr);
+	f.n = r->holders.n;
+	snprintf(f.text, sizeof(f.text), "%.*s %.*s", (int)r->uri.len,
+		 (const char *)r->uri.ptr, (int)r->mount_path.len,
+		 r->mount_path.ptr);
+}
+
+static int stat_path(const char *path, bool refresh)
+{
+	const struct stat_request req = { bytes(path), refresh };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &f.pending, &req, on_stat);
+	return await();
+}
+
+static void on_list(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct list_reply *r = reply;
+	size_t i;
+
+	end(p, code);
+	if (code)
+		return;
+	f.n = r->entries.n;
+	f.more = r->more;
+	for (i = 0; i < f.n && i < ARRAY_SIZE(f.names); i++) {
+		snprintf(f.names[i], sizeof(f.names[i]), "%.*s",
+			 (int)r->entries.at[i].name.len,
+			 (const char *)r->entries.at[i].name.ptr);
+		f.ids[i] = r->entries.at[i].attr.id;
+	}
+	if (f.n)
+		f.id = r->entries.at[f.n - 1].attr.id;
+}
+
+static int list_after(const char *path, uint64_t after, uint32_t limit,
+		      bool refresh)
+{
+	const struct list_request req = { 0, bytes(path), after, limit,
+					  refresh };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &f.pending, &req, on_list);
+	return await();
+}
+
+static int list(const char *path)
+{
+	return list_after(path, 0, 0, false);
+}
+
+static void on_lookup(struct rpc_pending *p, int code, const void *reply)
+{
+	end(p, code);
+	if (!code)
+		keep_attr(&((const struct lookup_reply *)reply)->attr);
+}
+
+static int lookup(uint64_t parent, const char *name)
+{
+	const struct lookup_request req = { parent, bytes(name) };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(lookup), &f.pending, &req,
+		 on_lookup);
+	return await();
+}
+
+static void on_getattr(struct rpc_pending *p, int code, const void *reply)
+{
+	end(p, code);
+	if (!code)
+		keep_attr(&((const struct getattr_reply *)reply)->attr);
+}
+
+static int getattr(uint64_t id)
+{
+	const struct getattr_request req = { id };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(getattr), &f.pending, &req,
+		 on_getattr);
+	return await();
+}
+
+static void on_suspect(struct rpc_pending *p, int code, const void *reply)
+{
+	end(p, code);
+	if (!code)
+		f.flag = ((const struct suspect_reply *)reply)->changed;
+}
+
+static int suspect(uint64_t id)
+{
+	const struct suspect_request req = { id };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(suspect), &f.pending, &req,
+		 on_suspect);
+	return await();
+}
+
+static void on_unmount(struct rpc_pending *p, int code,
+		       const void *reply ATTR_UNUSED)
+{
+	end(p, code);
+}
+
+static int unmount(const char *path)
+{
+	const struct unmount_request req = { { 9, ++f.sequence }, str(path) };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(unmount), &f.pending, &req,
+		 on_unmount);
+	return await();
+}
+
+static void on_dump(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct journal_dump_reply *r = reply;
+	size_t i, n = 0;
+
+	end(p, code);
+	f.text[0] = '\0';
+	for (i = 0; !code && i < r->records.n && n < sizeof(f.text); i++)
+		n += (size_t)snprintf(f.text + n, sizeof(f.text) - n, "%.*s\n",
+				      (int)r->records.at[i].len,
+				      r->records.at[i].ptr);
+}
+
+static int dump(void)
+{
+	const struct journal_dump_request req = { 0 };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(journal_dump), &f.pending, &req,
+		 on_dump);
+	return await();
+}
+
+static uint64_t n_stats(void)
+{
+	return fake_ufs_numbers(f.bucket)->stats;
+}
+
+static uint64_t n_lists(void)
+{
+	return fake_ufs_numbers(f.bucket)->lists;
+}
+
+static void a_mount_shows_what_is_there(void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "a/1.png", 100);
+	fake_ufs_put(f.bucket, "a/2.png", 200);
+	fake_ufs_put(f.bucket, "b", 5);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(f.n, 2);
+	assert_false(f.more);
+	assert_int_equal(list("/data/a"), 0);
+	assert_int_equal(f.n, 2);
+	assert_int_equal(stat_path("/data/a/2.png", false), 0);
+	assert_int_equal(f.length, 200);
+	assert_string_equal(f.text, URI "/a/2.png /data");
+}
+
+static void what_has_no_owner_gets_the_mounts(void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "a/1.png", 100);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/a/1.png", false), 0);
+	assert_int_equal(f.mode, S_IFREG | 0640);
+	assert_int_equal(stat_path("/data/a", false), 0);
+	assert_int_equal(f.mode, S_IFDIR | 0750);
+}
+
+static void what_is_known_is_not_asked_for_again(void **state ATTR_UNUSED)
+{
+	uint64_t lists, stats;
+
+	fake_ufs_put(f.bucket, "a/1.png", 100);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(list("/data/a"), 0);
+	lists = n_lists();
+	stats = n_stats();
+	assert_int_equal(list("/data/a"), 0);
+	assert_int_equal(stat_path("/data/a/1.png", false), 0);
+	assert_int_equal(n_lists(), lists);
+	assert_int_equal(n_stats(), stats);
+}
+
+static void a_path_is_found_without_listing(void **state ATTR_UNUSED)
+{
+	uint64_t lists;
+
+	fake_ufs_put(f.bucket, "a/b/c/d", 3);
+	assert_int_equal(mount("/data"), 0);
+	lists = n_lists();
+	assert_int_equal(stat_path("/data/a/b/c/d", false), 0);
+	assert_int_equal(f.length, 3);
+	assert_int_equal(n_lists(), lists);
+	assert_int_equal(stat_path("/data/a/b/c", false), 0);
+	assert_int_equal(lookup(f.id, "d"), 0);
+	assert_int_equal(f.length, 3);
+}
+
+static void an_unknown_name_is_asked_for_once_a_ttl(void **state ATTR_UNUSED)
+{
+	uint64_t stats;
+
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), -ENOENT);
+	stats = n_stats();
+	fake_ufs_put(f.bucket, "x", 1);
+	sim_run(f.loop, 4000);
+	assert_int_equal(stat_path("/data/x", false), -ENOENT);
+	assert_int_equal(n_stats(), stats);
+	sim_run(f.loop, 2000);
+	assert_int_equal(stat_path("/data/x", false), 0);
+}
+
+static void a_listing_counts_as_an_answer_for_a_ttl(void **state ATTR_UNUSED)
+{
+	uint64_t stats;
+
+	fake_ufs_put(f.bucket, "there", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data"), 0);
+	stats = n_stats();
+	fake_ufs_put(f.bucket, "x", 1);
+	assert_int_equal(stat_path("/data/x", false), -ENOENT);
+	assert_int_equal(n_stats(), stats);
+	sim_run(f.loop, 6000);
+	assert_int_equal(stat_path("/data/x", false), 0);
+}
+
+static void names_that_cannot_be_are_refused(void **state ATTR_UNUSED)
+{
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data", false), 0);
+	assert_int_equal(lookup(f.id, ".."), -EINVAL);
+	assert_int_equal(lookup(f.id, "a/b"), -EINVAL);
+	assert_int_equal(lookup(f.id, ""), -EINVAL);
+	assert_int_equal(stat_path("/data/../data", false), -EINVAL);
+	assert_int_equal(stat_path("/data/x/y", false), -ENOENT);
+}
+
+static void a_refresh_sees_what_is_new_and_what_is_gone(
+	void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "old", 1);
+	fake_ufs_put(f.bucket, "stays", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data"), 0);
+	fake_ufs_remove(f.bucket, "old");
+	fake_ufs_put(f.bucket, "new", 1);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(f.n, 2);
+	assert_int_equal(list_after("/data", 0, 0, true), 0);
+	assert_int_equal(f.n, 2);
+	assert_int_equal(stat_path("/data/new", false), 0);
+	assert_int_equal(stat_path("/data/old", false), -ENOENT);
+	assert_int_equal(stat_path("/data/stays", false), 0);
+}
+
+static void a_changed_object_is_a_new_version(void **state ATTR_UNUSED)
+{
+	uint64_t old;
+
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	old = f.id;
+	fake_ufs_put(f.bucket, "x", 20);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(f.id, old);
+	assert_int_equal(stat_path("/data/x", true), 0);
+	assert_int_not_equal(f.id, old);
+	assert_int_equal(f.length, 20);
+	assert_int_equal(getattr(old), -ESTALE);
+}
+
+static void a_suspect_is_looked_at_again(void **state ATTR_UNUSED)
+{
+	uint64_t id;
+
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	id = f.id;
+	assert_int_equal(suspect(id), 0);
+	assert_false(f.flag);
+	fake_ufs_put(f.bucket, "x", 20);
+	assert_int_equal(suspect(id), 0);
+	assert_true(f.flag);
+	assert_int_equal(suspect(id), 0);
+	assert_true(f.flag);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(f.length, 20);
+	fake_ufs_remove(f.bucket, "x");
+	assert_int_equal(suspect(f.id), 0);
+	assert_true(f.flag);
+	assert_int_equal(stat_path("/data/x", false), -ENOENT);
+}
+
+static void long_directories_come_in_parts(void **state ATTR_UNUSED)
+{
+	uint64_t after = 0;
+	size_t n = 0;
+	char name[16];
+	int i;
+
+	for (i = 0; i < 2500; i++) {
+		snprintf(name, sizeof(name), "d/%d", i);
+		fake_ufs_put(f.bucket, name, (uint64_t)i);
+	}
+	assert_int_equal(mount("/data"), 0);
+	do {
+		assert_int_equal(list_after("/data/d", after, 700, false), 0);
+		assert_in_range(f.n, 1, 700);
+		n += f.n;
+		after = f.id;
+	} while (f.more);
+	assert_int_equal(n, 2500);
+}
+
+static void everybody_waits_for_one_listing(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 50, .max_ms = 50 };
+	const struct list_request req = { 0, bytes("/data"), 0, 0, false };
+	struct rpc_pending p[20];
+	uint64_t lists;
+	int i;
+
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	lists = n_lists();
+	begin();
+	for (i = 0; i < 20; i++) {
+		p[i] = (struct rpc_pending){ .fd = -1 };
+		rpc_call(f.client, RPC_MASTER_METHOD(list), &p[i], &req,
+			 on_list);
+	}
+	sim_run(f.loop, 1000);
+	assert_int_equal(f.calls, 20);
+	assert_int_equal(f.code, 0);
+	assert_int_equal(n_lists(), lists + 1);
+}
+
+static void a_mount_that_cannot_be_listed_is_refused(void **state ATTR_UNUSED)
+{
+	fake_ufs_fail(f.bucket, 0, 1, -EACCES);
+	assert_int_equal(mount("/data"), -EACCES);
+	assert_int_equal(stat_path("/data", false), -ENOENT);
+	assert_int_equal(mount_with("/x", "nosuch://x", NULL, 0),
+			 -EPROTONOSUPPORT);
+}
+
+static void the_same_uri_again_only_updates_the_options(
+	void **state ATTR_UNUSED)
+{
+	assert_int_equal(mount("/data"), 0);
+	assert_false(f.flag);
+	assert_int_equal(mount("/data"), 0);
+	assert_true(f.flag);
+}
+
+static void after_unmount_nothing_is_there(void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(unmount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), -ENOENT);
+	assert_int_not_equal(unmount("/data"), 0);
+}
+
+static void under_storage_that_fails_is_an_error_not_an_absence(
+	void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_fail(f.bucket, 0, 2, -EIO);
+	assert_int_equal(stat_path("/data/x", false), -EIO);
+	assert_int_equal(list("/data"), -EIO);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(f.n, 1);
+}
+
+static void a_crash_in_mid_listing_loses_nothing_that_was_said(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 50, .max_ms = 50 };
+	const struct list_request req = { 0, bytes("/data"), 0, 0, false };
+	uint64_t before;
+	char name[16];
+	int i;
+
+	for (i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		fake_ufs_put(f.bucket, name, (uint64_t)i);
+	}
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &f.pending, &req, on_list);
+	sim_run(f.loop, 175); /* three pages of five are known */
+	before = namespace_digest(master_namespace(f.master.master));
+	sim_master_crash(&f.master);
+	assert_int_equal(f.calls, 1);
+	assert_int_not_equal(f.code, 0);
+	sim_master_start(&f.master);
+	sim_run(f.loop, 2000);
+	assert_true(f.master.ready);
+	assert_int_equal(namespace_digest(master_namespace(f.master.master)),
+			 before);
+	namespace_check(master_namespace(f.master.master));
+	for (i = 0, before = 0; !i || f.more; i++) {
+		assert_int_equal(list_after("/data", f.id * !!i, 1000, false),
+				 0);
+		before += f.n;
+	}
+	assert_int_equal(before, 5000);
+}
+
+static void what_is_known_is_served_without_under_storage(
+	void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "a/x", 10);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(list("/data/a"), 0);
+	sim_master_stop(&f.master);
+	fake_ufs_fail(f.bucket, 0, 1000, -EHOSTUNREACH);
+	sim_master_start(&f.master);
+	sim_run(f.loop, 6000);
+	assert_true(f.master.ready);
+	assert_int_equal(list("/data/a"), 0);
+	assert_int_equal(f.n, 1);
+	assert_int_equal(stat_path("/data/a/x", false), 0);
+	assert_int_equal(stat_path("/data/a/y", false), -EHOSTUNREACH);
+}
+
+static void a_secret_must_come_sealed(void **state ATTR_UNUSED)
+{
+	const struct mount_option open = { str("aws.secretKey"),
+					   str("hunter2"),
+					   { 0 } };
+
+	assert_int_equal(mount_with("/data", URI, &open, 1), -EINVAL);
+	assert_null(strstr(f.text, "hunter2"));
+	assert_int_equal(dump(), 0);
+	assert_null(strstr(f.text, "hunter2"));
+}
+
+static void the_dump_shows_records_without_keys(void **state ATTR_UNUSED)
+{
+	const char *secret = "hunter2";
+	uint8_t sealed[64], purpose[SECRET_KEY_LEN];
+	const struct mount_option option = {
+		.key = str("aws.secretKey"),
+		.sealed = { sealed, strlen(secret) + SECRET_OVERHEAD },
+	};
+
+	secret_derive(key, "options", purpose);
+	secret_seal(purpose, "aws.secretKey", secret, strlen(secret), sealed);
+	assert_int_equal(mount_with("/data", URI, &option, 1), 0);
+	assert_int_equal(dump(), 0);
+	assert_non_null(strstr(f.text, "\"record\":\"cluster\""));
+	assert_non_null(strstr(f.text, "\"record\":\"mount\""));
+	assert_non_null(strstr(f.text, "\"aws.secretKey\":\"(sealed)\""));
+	assert_null(strstr(f.text, secret));
+}
+
+static void an_option_sealed_with_another_key_is_refused(
+	void **state ATTR_UNUSED)
+{
+	uint8_t sealed[64] = { 1 };
+	const struct mount_option option = { .key = str("aws.secretKey"),
+					     .sealed = { sealed, 50 } };
+
+	assert_int_equal(mount_with("/data", URI, &option, 1), -EBADMSG);
+	assert_non_null(strstr(f.text, "aws.secretKey"));
+}
+
+TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
+	  TEST_WITH(what_has_no_owner_gets_the_mounts),
+	  TEST_WITH(what_is_known_is_not_asked_for_again),
+	  TEST_WITH(a_path_is_found_without_listing),
+	  TEST_WITH(an_unknown_name_is_asked_for_once_a_ttl),
+	  TEST_WITH(a_listing_counts_as_an_answer_for_a_ttl),
+	  TEST_WITH(names_that_cannot_be_are_refused),
+	  TEST_WITH(a_refresh_sees_what_is_new_and_what_is_gone),
+	  TEST_WITH(a_changed_object_is_a_new_version),
+	  TEST_WITH(a_suspect_is_looked_at_again),
+	  TEST_WITH(long_directories_come_in_parts),
+	  TEST_WITH(everybody_waits_for_one_listing),
+	  TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
+	  TEST_WITH(the_same_uri_again_only_updates_the_options),
+	  TEST_WITH(after_unmount_nothing_is_there),
+	  TEST_WITH(under_storage_that_fails_is_an_error_not_an_absence),
+	  TEST_WITH(a_crash_in_mid_listing_loses_nothing_that_was_said),
+	  TEST_WITH(what_is_known_is_served_without_under_storage),
+	  TEST_WITH(a_secret_must_come_sealed),
+	  TEST_WITH(the_dump_shows_records_without_keys),
+	  TEST_WITH(an_option_sealed_with_another_key_is_refused))
