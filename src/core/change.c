@@ -90,33 +90,12 @@ static uint32_t child_after(const struct namespace *ns, uint32_t dir,
 	return index_at(ns, p);
 }
 
-/* Frees the files from `slot`, which is at `p`, on; the first directory, or 0
- * at the end.  The index is left as it was: it is about to go. */
-static uint32_t free_files(struct namespace *ns, uint32_t slot,
-			   struct index_place *p)
-{
-	while (slot && !is_dir(ns, slot)) {
-		inode_free(ns, slot);
-		index_step(p);
-		slot = index_at(ns, p);
-	}
-	return slot;
-}
-
-static void forget_children(struct namespace *ns, uint32_t dir)
-{
-	struct dir *d = dir_of(ns, dir);
-
-	index_free(ns, d);
-	d->n_children = 0;
-	d->n_seen = 0;
-}
-
 /*
- * A walk in depth first, without recursion: `dir` is where we are, `after` the
- * child that has been dealt with, gone or not.  A directory below which there
- * is no mount goes as a whole: its children are freed in its order, then the
- * index at once.
+ * A walk in depth first, without recursion: `dir` is where we are.  A directory
+ * below which there is no mount goes as a whole: children are taken off the end
+ * of its index, which asks for no names (a removed inode keeps its own only for
+ * a while).  In another one, `after` is the child that was dealt with last,
+ * gone or not.
  */
 void tree_clear(struct namespace *ns, uint32_t top)
 {
@@ -126,32 +105,28 @@ void tree_clear(struct namespace *ns, uint32_t top)
 
 	for (;;) {
 		whole = !dir_of(ns, dir)->mounts_below;
-		slot = child_after(ns, dir, after, &p);
-		if (whole)
-			slot = free_files(ns, slot, &p);
+		slot = whole ? index_pop(ns, dir_of(ns, dir))
+			     : child_after(ns, dir, after, &p);
 		if (slot && is_dir(ns, slot) &&
 		    !tree_is_mount_point(ns, slot)) {
 			dir = slot;
 			after = 0;
-		} else if (slot && !is_dir(ns, slot)) {
-			remove_leaf(ns, slot);
-			after = slot;
-		} else if (slot) {
-			after = slot;
-		} else {
+			continue;
+		}
+		if (!slot) {
 			if (whole)
-				forget_children(ns, dir);
+				dir_of(ns, dir)->n_seen = 0;
 			if (dir == top)
 				return;
-			after = dir;
+			slot = dir;
 			dir = inode_at(ns, dir)->parent;
-			if (dir_of(ns, after)->mounts_below)
-				continue;
-			if (dir_of(ns, dir)->mounts_below)
-				remove_leaf(ns, after);
-			else
-				inode_free(ns, after);
+			whole = !dir_of(ns, dir)->mounts_below;
 		}
+		if (whole)
+			inode_free(ns, slot);
+		else if (!tree_leads_to_mount(ns, slot))
+			remove_leaf(ns, slot);
+		after = slot;
 	}
 }
 

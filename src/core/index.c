@@ -346,26 +346,32 @@ void index_remove(struct namespace *ns, struct dir *d, struct index_place *p)
 	}
 }
 
-void index_free(struct namespace *ns, struct dir *d)
+uint32_t index_pop(struct namespace *ns, struct dir *d)
 {
-	struct index_place p;
+	uint32_t path[INDEX_DEPTH], slot;
+	unsigned level = 0;
 	struct node *n;
-	unsigned level;
 
-	/* Takes the last child of the last inner node each time. */
-	while (d->index) {
-		n = node_at(ns, d->index);
-		p.node[0] = d->index;
-		for (level = 0; n->level && n->n; level++) {
-			p.node[level + 1] = children(n)[n->n - 1];
-			n = node_at(ns, p.node[level + 1]);
-		}
-		node_free(ns, p.node[level]);
-		if (level == 0)
-			d->index = 0;
-		else
-			node_at(ns, p.node[level - 1])->n--;
+	if (!d->index)
+		return 0;
+	path[0] = d->index;
+	for (n = node_at(ns, d->index); n->level;
+	     n = node_at(ns, path[level])) {
+		path[level + 1] = children(n)[n->n - 1];
+		level++;
 	}
+	slot = n->slot[--n->n];
+	d->n_children--;
+	while (n->n == 0) {
+		node_free(ns, path[level]);
+		if (level-- == 0) {
+			d->index = 0;
+			break;
+		}
+		n = node_at(ns, path[level]);
+		n->n--;
+	}
+	return slot;
 }
 
 /* One node, its first entry is `first` (0: any); counts entries in *n. */

@@ -24,8 +24,8 @@ void index_insert(struct namespace *ns, struct dir *d, struct index_place *p,
 		  uint32_t slot);
 void index_remove(struct namespace *ns, struct dir *d, struct index_place *p);
 
-/* All nodes; the slots are somebody else's. */
-void index_free(struct namespace *ns, struct dir *d);
+/* Takes the last entry off, looking at no name; 0 if there is none. */
+uint32_t index_pop(struct namespace *ns, struct dir *d);
 
 /* Asserts its order and shape; what its nodes take. */
 size_t index_check(const struct namespace *ns, const struct dir *d);

@@ -167,8 +167,43 @@ static void removing_all_leaves_nothing(void **state ATTR_UNUSED)
 	namespace_check(f.t.ns);
 }
 
+/* More at once than removed inodes keep their names. */
+static void directories_of_many_go_with_all_below(void **state ATTR_UNUSED)
+{
+	struct journal_record r = { .type = JOURNAL_learn };
+	static const char *const dirs[] = { "/d/k", "/d/k/m", "/d/k/z" };
+	struct found found[1000];
+	char names[1000][16];
+	unsigned d, i, n;
+
+	tree_learn(&f.t, "/d", false, false, 0, "k/");
+	tree_learn(&f.t, "/d/k", false, false, 0, "m/", "z/");
+	r.learn.found.at = found;
+	r.learn.found.n = 1000;
+	for (d = 0; d < 3; d++) {
+		r.learn.dir = tree_id(&f.t, dirs[d]);
+		for (n = 0; n < 40000; n += 1000) {
+			for (i = 0; i < 1000; i++) {
+				snprintf(names[i], 16, "%c%u",
+					 'a' + (char)((n + i) % 26), n + i);
+				found[i] = (struct found){
+					.name = { names[i], strlen(names[i]) },
+					.mode = S_IFREG
+				};
+			}
+			tree_apply(&f.t, &r, 0);
+		}
+	}
+	namespace_check(f.t.ns);
+	tree_learn(&f.t, "/d", true, true, 0, "other");
+	assert_int_equal(f.t.res.n_stale, 120000);
+	assert_string_equal(tree_names(&f.t, "/d"), "other ");
+	namespace_check(f.t.ns);
+}
+
 TEST_MAIN(TEST_WITH(names_that_come_in_order),
 	  TEST_WITH(names_that_come_backwards),
 	  TEST_WITH(names_that_come_and_go_at_random),
 	  TEST_WITH(a_place_survives_changes),
-	  TEST_WITH(removing_all_leaves_nothing))
+	  TEST_WITH(removing_all_leaves_nothing),
+	  TEST_WITH(directories_of_many_go_with_all_below))

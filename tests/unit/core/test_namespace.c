@@ -217,7 +217,7 @@ static void many_unfinished_listings_do_no_harm(void **state ATTR_UNUSED)
 
 	tree_mount(&t, "/m", "s3://x", 0);
 	tree_learn(&t, "/m", true, false, 0, "a", "dir/");
-	for (i = 0; i < 255; i++)
+	for (i = 0; i < 256; i++)
 		tree_learn(&t, "/m", true, false, 0, "b");
 	tree_learn(&t, "/m", false, true, 0, "c");
 	assert_string_equal(tree_names(&t, "/m"), "b c ");

@@ -153,15 +153,16 @@ static void m_set(struct node *n, const struct found *f)
 		 (const char *)f->target.ptr);
 }
 
+static bool m_is(const char *s, schema_bytes is)
+{
+	return strlen(s) == is.len && (!is.len || !memcmp(s, is.ptr, is.len));
+}
+
 static bool m_same(const struct node *n, const struct found *f)
 {
 	return (n->mode & S_IFMT) == (f->mode & S_IFMT) &&
-	       n->length == f->length && strlen(n->version) == f->version.len &&
-	       (!f->version.len ||
-		memcmp(n->version, f->version.ptr, f->version.len) == 0) &&
-	       (!S_ISLNK(f->mode) ||
-		(strlen(n->target) == f->target.len &&
-		 memcmp(n->target, f->target.ptr, f->target.len) == 0));
+	       n->length == f->length && m_is(n->version, f->version) &&
+	       (!S_ISLNK(f->mode) || m_is(n->target, f->target));
 }
 
 static bool m_has_dir(const struct learn_record *r, const char *name)
@@ -170,8 +171,7 @@ static bool m_has_dir(const struct learn_record *r, const char *name)
 
 	for (i = 0; i < r->found.n; i++)
 		if (S_ISDIR(r->found.at[i].mode) &&
-		    r->found.at[i].name.len == strlen(name) &&
-		    memcmp(r->found.at[i].name.ptr, name, strlen(name)) == 0)
+		    m_is(name, r->found.at[i].name))
 			return true;
 	return false;
 }
