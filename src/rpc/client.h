@@ -31,7 +31,7 @@ struct rpc_pending {
 	size_t data_got;      /* how many came */
 	/* May be NULL: the first `got` bytes of data have come. */
 	void (*progress)(struct rpc_pending *p, size_t got);
-	int fd; /* a descriptor that came: the caller's; or -1 */
+	int fd;        /* a descriptor that came: the caller's; or -1 */
 	bool answered; /* by the peer: the code is its own, not ours */
 	struct err err;
 	rpc_done_fn done;

@@ -242,7 +242,7 @@ void client_master(struct client *c, const struct rpc_method *method,
 	const struct list_request *li = request;
 	const struct stat_request *s = request;
 
-	call->request = f;
+	call->request = (void *)f; /* its private part is ours here */
 	call->done = done;
 	f->method = method;
 	if (method->number == MASTER_CALL_lookup) {
@@ -261,7 +261,7 @@ void client_master(struct client *c, const struct rpc_method *method,
 
 void client_cancel(struct client_call *call)
 {
-	fake_cancel(call->request, on_call);
+	fake_cancel((void *)call->request, on_call);
 }
 
 static ssize_t fill(struct client_read *read)
@@ -324,14 +324,14 @@ void client_open(struct client *c, struct client_open *open,
 	struct fake *f = fake_new(c, open);
 
 	open->done = done;
-	open->state = f;
+	open->call.request = (void *)f;
 	if (open->id != FAKE_STUCK)
 		loop_timer_start(c->loop, &f->timer, 0, on_open);
 }
 
 void client_open_cancel(struct client_open *open)
 {
-	fake_cancel(open->state, on_open);
+	fake_cancel((void *)open->call.request, on_open);
 }
 
 struct client_grant *client_grant_get(struct client *c ATTR_UNUSED, uint64_t id)
