@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "runtime/io.h"
+#include "runtime/metrics.h"
 
 /* What one call to one worker reads. */
 struct piece {
@@ -125,14 +126,30 @@ static void start_piece(struct piece *p)
 		   on_piece);
 }
 
-static void on_piece(struct client_call *call, int code,
-		     const void *reply ATTR_UNUSED)
+/* READ_REPLY's source: local, peer, under-storage. */
+static void count_source(const struct read_reply *reply, size_t bytes)
+{
+	static const enum metric reads[] = { METRIC_reads_local,
+					     METRIC_reads_peer,
+					     METRIC_reads_ufs };
+	static const enum metric read_bytes[] = { METRIC_bytes_local,
+						  METRIC_bytes_peer,
+						  METRIC_bytes_ufs };
+
+	if (reply->source >= ARRAY_SIZE(reads))
+		return;
+	metric_add(reads[reply->source], 1);
+	metric_add(read_bytes[reply->source], bytes);
+}
+
+static void on_piece(struct client_call *call, int code, const void *reply)
 {
 	struct piece *p = container_of(call, struct piece, call);
 	struct read_state *s = p->state;
 
 	if (!code) {
 		p->got += call->pending.data_got;
+		count_source(reply, call->pending.data_got);
 		if (call->pending.data_got == p->asked && p->got < p->len &&
 		    !s->cancelled) {
 			start_piece(p);

@@ -14,32 +14,35 @@
 
 #include "base/mem.h"
 #include "fuse/fs.h"
+#include "fuse/wait.h"
 #include "runtime/io.h"
 #include "runtime/metrics.h"
 
 /* An OPEN that waits for the worker. */
 struct opening {
 	struct fs *fs;
-	fuse_req_t req; /* NULL: answered already, by an interrupt */
+	struct wait wait;
 	struct fuse_file_info fi;
 	fuse_ino_t node;
-	bool asked;
 	struct client_open open;
 };
 
 /* A READ that was not answered at once. */
 struct reading {
 	struct fs *fs;
-	fuse_req_t req; /* NULL: as above */
+	fuse_req_t req;
 	fuse_ino_t node;
-	bool asked;
 	bool exact; /* `len` ends within the file: that many must come */
 	void *buf;
 	size_t len;
 	uint64_t offset, began_us;
 
-	struct client_grant *grant; /* of a file that a pool reads */
+	/* From a grant, on a pool. */
+	struct client_grant *grant;
 	struct task task;
+
+	/* Through client/. */
+	struct wait wait;
 	struct client_read read;
 };
 
@@ -72,26 +75,23 @@ static bool is_granted(struct fs *fs, uint64_t id)
 static void on_open(struct client_open *open, int code)
 {
 	struct opening *o = container_of(open, struct opening, open);
+	fuse_req_t req = o->wait.req;
 
-	if (o->req && code) {
-		fs_reply_error(o->req, o->node, "open", code, &open->err);
-	} else if (o->req) {
+	wait_over(&o->wait);
+	if (req && code) {
+		fs_reply_error(req, o->node, "open", code, &open->err);
+	} else if (req) {
 		metric_add(is_granted(o->fs, o->node) ? METRIC_opens_local
 						      : METRIC_opens_remote,
 			   1);
-		reply_open(o->req, &o->fi);
+		reply_open(req, &o->fi);
 	}
 	free(o);
 }
 
-static void on_open_interrupt(fuse_req_t req, void *owner)
+static void on_open_cancel(struct wait *w)
 {
-	struct opening *o = owner;
-
-	o->req = NULL;
-	fuse_reply_err(req, EINTR);
-	if (o->asked)
-		client_open_cancel(&o->open);
+	client_open_cancel(&container_of(w, struct opening, wait)->open);
 }
 
 void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -110,17 +110,15 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	o = mem_alloc(sizeof(*o));
 	o->fs = fs;
-	o->req = req;
 	o->fi = *fi;
 	o->node = ino;
 	o->open.id = ino;
 	o->open.length = fs_length(fs, ino);
-	fuse_req_interrupt_func(req, on_open_interrupt, o);
-	if (!o->req) {
+	if (!wait_init(&o->wait, fs->loop, req, on_open_cancel)) {
 		free(o);
 		return;
 	}
-	o->asked = true;
+	wait_begun(&o->wait);
 	client_open(fs->o.client, &o->open, on_open);
 }
 
@@ -139,23 +137,20 @@ static void reading_free(struct reading *rd)
 static void on_read(struct client_read *read, ssize_t n)
 {
 	struct reading *rd = container_of(read, struct reading, read);
+	fuse_req_t req = rd->wait.req;
 
-	if (rd->req && n < 0)
-		fs_reply_error(rd->req, rd->node, "read", (int)n, &read->err);
-	else if (rd->req)
-		fuse_reply_buf(rd->req, rd->buf, (size_t)n);
+	wait_over(&rd->wait);
+	if (req && n < 0)
+		fs_reply_error(req, rd->node, "read", (int)n, &read->err);
+	else if (req)
+		fuse_reply_buf(req, rd->buf, (size_t)n);
 	metric_observe_us(METRIC_fuse_read_us, now_us() - rd->began_us);
 	reading_free(rd);
 }
 
-static void on_read_interrupt(fuse_req_t req, void *owner)
+static void on_read_cancel(struct wait *w)
 {
-	struct reading *rd = owner;
-
-	rd->req = NULL;
-	fuse_reply_err(req, EINTR);
-	if (rd->asked)
-		client_read_cancel(&rd->read);
+	client_read_cancel(&container_of(w, struct reading, wait)->read);
 }
 
 static void read_through_client(struct reading *rd)
@@ -165,12 +160,11 @@ static void read_through_client(struct reading *rd)
 	rd->read.offset = rd->offset;
 	rd->read.buf = rd->buf;
 	rd->read.len = rd->len;
-	fuse_req_interrupt_func(rd->req, on_read_interrupt, rd);
-	if (!rd->req) {
+	if (!wait_init(&rd->wait, rd->fs->loop, rd->req, on_read_cancel)) {
 		reading_free(rd);
 		return;
 	}
-	rd->asked = true;
+	wait_begun(&rd->wait);
 	client_read(rd->fs->o.client, &rd->read, on_read);
 }
 

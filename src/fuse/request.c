@@ -25,15 +25,9 @@ void request_free(struct request *r)
 	free(r);
 }
 
-/* The answer is due at once, however long the cancelling takes. */
-static void on_interrupt(fuse_req_t req, void *owner)
+static void on_cancel(struct wait *w)
 {
-	struct request *r = owner;
-
-	r->req = NULL;
-	fuse_reply_err(req, EINTR);
-	if (r->calling)
-		client_cancel(&r->call);
+	client_cancel(&container_of(w, struct request, wait)->call);
 }
 
 uint64_t request_id(const struct request *r)
@@ -52,15 +46,22 @@ static void fail(struct request *r, int code)
 
 static void begin(struct request *r);
 
+/* False: interrupted meanwhile, and freed. */
+static bool still_wanted(struct request *r)
+{
+	wait_over(&r->wait);
+	if (!r->wait.req)
+		request_free(r);
+	return r->wait.req;
+}
+
 static void on_reply(struct client_call *call, int code, const void *reply)
 {
 	struct request *r = container_of(call, struct request, call);
 
 	r->calling = false;
-	if (!r->req) {
-		request_free(r);
+	if (!still_wanted(r))
 		return;
-	}
 	if (code == -ESTALE && r->node == FUSE_ROOT_ID && !r->retried &&
 	    r->fs->o.path[1]) {
 		r->retried = true; /* the directory was made anew? */
@@ -80,6 +81,7 @@ void request_call(struct request *r, const struct rpc_method *method,
 		  const void *request)
 {
 	r->calling = true;
+	wait_begun(&r->wait);
 	client_master(r->fs->o.client, method, &r->call, request, on_reply);
 }
 
@@ -93,9 +95,11 @@ static void on_root(struct client_call *call, int code, const void *reply)
 		code = -ENOTDIR;
 	if (!code)
 		r->fs->root = stat->attr.id;
-	if (code && r->req)
+	if (!still_wanted(r))
+		return;
+	if (code)
 		fail(r, code);
-	else if (r->req)
+	else
 		r->ops->ask(r);
 	if (!r->calling)
 		request_free(r);
@@ -113,14 +117,14 @@ static void begin(struct request *r)
 		return;
 	}
 	r->calling = true;
+	wait_begun(&r->wait);
 	client_master(r->fs->o.client, RPC_MASTER_METHOD(stat), &r->call, &stat,
 		      on_root);
 }
 
 void request_start(struct request *r)
 {
-	fuse_req_interrupt_func(r->req, on_interrupt, r);
-	if (r->req)
+	if (wait_init(&r->wait, r->fs->loop, r->req, on_cancel))
 		begin(r);
 	else
 		request_free(r); /* the interrupt was quicker */

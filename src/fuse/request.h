@@ -7,6 +7,7 @@
 #pragma once
 
 #include "fuse/fs.h"
+#include "fuse/wait.h"
 
 struct request;
 
@@ -24,7 +25,8 @@ struct request_ops {
 
 struct request {
 	struct fs *fs;
-	fuse_req_t req; /* NULL: answered already, by an interrupt */
+	fuse_req_t req; /* in its callbacks; while it waits, `wait` has it */
+	struct wait wait;
 	const struct request_ops *ops;
 	struct client_call call;
 	fuse_ino_t node;

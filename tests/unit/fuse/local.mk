@@ -26,3 +26,7 @@ check_PROGRAMS += %D%/test_read
 
 check_PROGRAMS += %D%/test_readahead
 %C%_test_readahead_LDADD = $(TESTFUSE_LIBS)
+
+check_PROGRAMS += %D%/test_wait
+%C%_test_wait_LDADD = $(TESTFUSE_LIBS)
+%C%_test_wait_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)

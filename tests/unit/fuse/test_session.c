@@ -210,6 +210,64 @@ static void a_stuck_reader_can_be_killed(void **state ATTR_UNUSED)
 	ends_at_once(stuck_reader("stuck"), SIGKILL);
 }
 
+static void on_sig(int sig ATTR_UNUSED)
+{
+}
+
+/* A program with a handler reads all of "slow", and gets the signal all the
+ * time. */
+static int read_under(int sig)
+{
+	struct sigaction act = { .sa_handler = on_sig };
+	int status, i;
+	pid_t pid;
+
+	drop_cache("slow");
+	pid = fork();
+	if (pid == 0) {
+		sigaction(sig, &act, NULL);
+		_exit(check_file("slow", FAKE_SLOW, FAKE_BIG_LEN) & 127);
+	}
+	for (i = 0; i < 1000 && waitpid(pid, &status, WNOHANG) == 0; i++) {
+		usleep(10000);
+		if (i > 2)
+			kill(pid, sig);
+	}
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* No read of a file elsewhere ends because a child did. */
+static void housekeeping_signals_end_no_read(void **state ATTR_UNUSED)
+{
+	need_mount();
+	assert_int_equal(read_under(SIGCHLD), 0);
+	assert_int_equal(read_under(SIGURG), 0);
+}
+
+static void a_signal_for_the_program_ends_its_wait(void **state ATTR_UNUSED)
+{
+	struct sigaction act = { .sa_handler = on_sig };
+	int status;
+	pid_t pid;
+
+	need_mount();
+	pid = fork();
+	if (pid == 0) {
+		sigaction(SIGCHLD, &act, NULL);
+		sigaction(SIGALRM, &act, NULL);
+		_exit(open(mounted_path(&m, "stuck"), O_RDONLY) < 0 ? errno
+								    : 0);
+	}
+	usleep(50000);
+	kill(pid, SIGCHLD); /* the kernel asks for this one */
+	usleep(50000);
+	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+	kill(pid, SIGALRM); /* and says nothing of this one */
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), EINTR);
+}
+
 static void also_when_its_child_was_replaced(void **state ATTR_UNUSED)
 {
 	pid_t pid;
@@ -282,6 +340,8 @@ TEST_MAIN(TEST_WITH(a_file_is_read_through_the_mountpoint),
 	  TEST_WITH(the_first_child_may_die_at_once),
 	  TEST_WITH(an_open_file_outlives_its_child),
 	  TEST_WITH(a_stuck_reader_can_be_killed),
+	  TEST_WITH(housekeeping_signals_end_no_read),
+	  TEST_WITH(a_signal_for_the_program_ends_its_wait),
 	  TEST_WITH(also_when_its_child_was_replaced),
 	  TEST_WITH(held_reads_hold_up_nobody),
 	  TEST_WITH(writes_are_refused_also_after_a_remount),
