@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +19,8 @@
 #include "runtime/mountpoint.h"
 #include "runtime/spawn.h"
 
-#define MAX_READ "1048576"
+#define MAX_READ  "1048576"
+#define ANSWER_MS 3000
 
 static const struct word {
 	const char *name;
@@ -116,26 +119,6 @@ static char *resolve(const char *arg)
 	return full;
 }
 
-int fuse_mount_resolve(struct fuse_mount *m, const char *arg, struct err *err)
-{
-	struct stat st;
-	char *link;
-
-	m->point = resolve(arg);
-	if (!m->point)
-		return err_set(err, -errno, "%s: cannot be a mountpoint: %m",
-			       arg);
-	if (lstat(m->point, &st) < 0 || !S_ISLNK(st.st_mode))
-		return 0;
-	link = realpath(m->point, NULL);
-	if (!link)
-		return err_set(err, -errno, "%s: cannot be a mountpoint: %m",
-			       arg);
-	free(m->point);
-	m->point = link;
-	return 0;
-}
-
 /* The type of what is mounted on top at `point`, to be freed; NULL: nothing. */
 static char *mounted_type(const char *point)
 {
@@ -156,16 +139,59 @@ static char *mounted_type(const char *point)
 	return type;
 }
 
-static int clear_dead(struct fuse_mount *m, const char *type, struct err *err)
+int fuse_mount_resolve(struct fuse_mount *m, const char *arg, struct err *err)
 {
 	struct stat st;
+	char *link, *type;
 
+	m->point = resolve(arg);
+	if (!m->point)
+		return err_set(err, -errno, "%s: cannot be a mountpoint: %m",
+			       arg);
+	type = mounted_type(m->point);
+	free(type);
+	if (type || lstat(m->point, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	link = realpath(m->point, NULL);
+	if (!link)
+		return err_set(err, -errno, "%s: cannot be a mountpoint: %m",
+			       arg);
+	free(m->point);
+	m->point = link;
+	return 0;
+}
+
+/* Whether nobody serves a mountpoint any more.  Asked by a process of its own:
+ * one that is served badly may never answer. */
+static bool is_dead(const char *point)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct stat st;
+	const pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(stat(point, &st) < 0 &&
+		      (errno == ENOTCONN || errno == ECONNABORTED));
+	if (pid < 0)
+		return false;
+	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (p.fd < 0 || poll(&p, 1, ANSWER_MS) <= 0)
+		kill(pid, SIGKILL);
+	if (p.fd >= 0)
+		close(p.fd);
+	/* A killed one may be stuck for ever: it is not waited for. */
+	return waitpid(pid, &status, WNOHANG) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 1;
+}
+
+static int clear_dead(struct fuse_mount *m, const char *type, struct err *err)
+{
 	if (strcmp(type, MOUNTPOINT_TYPE) != 0)
 		return err_set(err, -EBUSY,
 			       "%s: something else (%s) is mounted there",
 			       m->point, type);
-	if (stat(m->point, &st) == 0 ||
-	    (errno != ENOTCONN && errno != ECONNABORTED))
+	if (!is_dead(m->point))
 		return err_set(err, -EBUSY,
 			       "%s: another acached serves it; umount it first",
 			       m->point);
