@@ -4,3 +4,7 @@ check_PROGRAMS += %D%/test_journal
 %C%_test_journal_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_master
 %C%_test_master_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_checkpoint
+%C%_test_checkpoint_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_raft_disk
+%C%_test_raft_disk_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
