@@ -504,6 +504,65 @@ static void everybody_waits_for_one_listing(void **state ATTR_UNUSED)
 	assert_int_equal(n_lists(), lists + 1);
 }
 
+/* A line of /proc/self/status, in KiB. */
+static long memory_kib(const char *key_word)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[256];
+	long kib = -1;
+
+	while (kib < 0 && fgets(line, sizeof(line), file))
+		if (strncmp(line, key_word, strlen(key_word)) == 0)
+			kib = atol(line + strlen(key_word) + 1);
+	fclose(file);
+	return kib;
+}
+
+static void forget_peak(void)
+{
+	FILE *file = fopen("/proc/self/clear_refs", "w");
+
+	fputs("5", file);
+	fclose(file);
+}
+
+static void a_large_listing_needs_little_memory_and_holds_up_nobody(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 5, .max_ms = 5 };
+	const struct list_request req = { 0, bytes("/data"), 0, 1, false };
+	struct rpc_pending listing = { .fd = -1 };
+	struct namespace_totals t;
+	int i, listed = 0;
+	char name[16];
+
+	for (i = 0; i < 100000; i++) {
+		snprintf(name, sizeof(name), "%d.png", i);
+		fake_ufs_put(f.bucket, name, (uint64_t)i);
+	}
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	forget_peak();
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &listing, &req, on_list);
+	for (i = 0; i < 40; i++) {
+		sim_run(f.loop, 5);
+		if (f.calls)
+			break;
+		/* Answers at once, while the listing goes on. */
+		assert_int_equal(getattr(1), 0);
+		f.calls = 0;
+		listed++;
+	}
+	assert_true(listed > 30);
+	for (i = 0; i < 10000 && !f.calls; i++)
+		sim_run(f.loop, 1);
+	assert_int_equal(f.code, 0);
+	namespace_totals(master_namespace(f.master.master), &t);
+	assert_int_equal(t.files, 100000);
+	assert_true(memory_kib("VmHWM:") <= memory_kib("VmRSS:") + 32 * 1024);
+}
+
 static void a_mount_that_cannot_be_listed_is_refused(void **state ATTR_UNUSED)
 {
 	fake_ufs_fail(f.bucket, 0, 1, -EACCES);
@@ -653,6 +712,7 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(a_suspect_is_looked_at_again),
 	  TEST_WITH(long_directories_come_in_parts),
 	  TEST_WITH(everybody_waits_for_one_listing),
+	  TEST_WITH(a_large_listing_needs_little_memory_and_holds_up_nobody),
 	  TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
 	  TEST_WITH(the_same_uri_again_only_updates_the_options),
 	  TEST_WITH(after_unmount_nothing_is_there),
