@@ -8,3 +8,5 @@ check_PROGRAMS += %D%/test_checkpoint
 %C%_test_checkpoint_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_raft_disk
 %C%_test_raft_disk_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_jobs
+%C%_test_jobs_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
