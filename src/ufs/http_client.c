@@ -7,12 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "runtime/watch.h"
 
 /* The server may close what has been idle for longer (S3: some 20 s). */
 enum { MAX_IDLE_S = 20, RECEIVE_BUFFER = 128 << 10, HAPPY_EYEBALLS_MS = 25 };
+
+/*
+ * A socket of curl's and its watch.  Curl wants it watched for each request
+ * anew; we go on watching in between, so that a request on a connection that is
+ * kept needs no epoll_ctl(2).  Only those of which curl will tell us that it
+ * closes them: what open_socket() made and what was connected (7.88 closes what
+ * is still connecting by itself, and its resolver's sockets).
+ */
+struct http_socket {
+	struct http_client *client;
+	struct watch *watch; /* NULL: none */
+	bool made;           /* by open_socket() */
+	bool connected;
+	bool wanted; /* by curl */
+};
 
 /* An easy handle, kept for the next request. */
 struct http_handle {
@@ -29,10 +47,11 @@ struct http_client {
 	char *ca_file;
 	unsigned connect_timeout_ms, stall_s;
 
-	struct list queue; /* of requests that wait for their turn */
-	struct list ended; /* of requests that were cancelled */
-	struct list idle;  /* of handles */
-	struct task work;  /* to end those */
+	struct list queue;  /* of requests that wait for their turn */
+	struct list ended;  /* of requests that were cancelled */
+	struct list idle;   /* of handles */
+	struct map sockets; /* by descriptor */
+	struct task work;   /* to end those */
 	bool work_posted;
 	unsigned busy; /* depth of calls into curl or of done() */
 	bool closing;
@@ -94,18 +113,31 @@ static void set_field(struct http_answer *a, const char *line)
 {
 	const char *v;
 
-	if ((v = field(line, "Content-Length")))
-		a->length = strtoll(v, NULL, 10);
-	else if ((v = field(line, "Content-Range")))
-		set_range(a, v);
-	else if ((v = field(line, "ETag")))
-		set_etag(a, v);
-	else if ((v = field(line, "Last-Modified")))
-		a->mtime_s = curl_getdate(v, NULL);
-	else if ((v = field(line, "Retry-After")))
-		a->retry_after_s = strtoll(v, NULL, 10);
-	else if ((v = field(line, "x-amz-bucket-region")))
-		snprintf(a->bucket_region, sizeof(a->bucket_region), "%s", v);
+	switch (line[0] | 0x20) { /* in lower case: most lines are others */
+	case 'c':
+		if ((v = field(line, "Content-Length")))
+			a->length = strtoll(v, NULL, 10);
+		else if ((v = field(line, "Content-Range")))
+			set_range(a, v);
+		break;
+	case 'e':
+		if ((v = field(line, "ETag")))
+			set_etag(a, v);
+		break;
+	case 'l':
+		if ((v = field(line, "Last-Modified")))
+			a->mtime_s = curl_getdate(v, NULL);
+		break;
+	case 'r':
+		if ((v = field(line, "Retry-After")))
+			a->retry_after_s = strtoll(v, NULL, 10);
+		break;
+	case 'x':
+		if ((v = field(line, "x-amz-bucket-region")))
+			snprintf(a->bucket_region, sizeof(a->bucket_region),
+				 "%s", v);
+		break;
+	}
 }
 
 static void clear_answer(struct http_answer *a)
@@ -125,7 +157,6 @@ static size_t on_header(char *data, size_t size, size_t n, void *owner)
 	struct http_req *r = owner;
 	size_t len = size * n, end = len;
 	char line[512];
-	int status;
 
 	while (end && (data[end - 1] == '\n' || data[end - 1] == '\r' ||
 		       data[end - 1] == ' '))
@@ -134,9 +165,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *owner)
 		end = sizeof(line) - 1;
 	memcpy(line, data, end);
 	line[end] = '\0';
-	if (sscanf(line, "HTTP/%*9s %d", &status) == 1) {
+	if (strncmp(line, "HTTP/", 5) == 0) {
 		clear_answer(&r->answer);
-		r->answer.status = status;
+		r->answer.status = atoi(line + strcspn(line, " "));
 		r->head_ended = false;
 	} else if (end == 0) {
 		r->head_ended = true;
@@ -153,6 +184,50 @@ static size_t on_body(char *data, size_t size, size_t n, void *owner)
 	if (r->cancelled || !r->on_body(r, data, size * n))
 		return 0;
 	return r->cancelled ? 0 : size * n;
+}
+
+static void stop_watch(struct http_socket *s)
+{
+	if (s->watch)
+		watch_free(s->watch);
+	s->watch = NULL;
+	s->wanted = s->connected = false;
+}
+
+static void drop_socket(struct http_client *c, curl_socket_t fd)
+{
+	struct http_socket *s = map_remove(&c->sockets, (uint64_t)fd);
+
+	if (s)
+		stop_watch(s);
+	free(s);
+}
+
+static struct http_socket *add_socket(struct http_client *c, curl_socket_t fd)
+{
+	struct http_socket *s = mem_alloc(sizeof(*s));
+
+	drop_socket(c, fd); /* of another that had the number */
+	s->client = c;
+	map_put(&c->sockets, (uint64_t)fd, s);
+	return s;
+}
+
+static curl_socket_t open_socket(void *owner, curlsocktype purpose ATTR_UNUSED,
+				 struct curl_sockaddr *a)
+{
+	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	add_socket(owner, fd)->made = true;
+	return fd;
+}
+
+static int close_socket(void *owner, curl_socket_t fd)
+{
+	drop_socket(owner, fd);
+	return close(fd);
 }
 
 static struct http_handle *handle_new(struct http_client *c)
@@ -179,8 +254,12 @@ static struct http_handle *handle_new(struct http_client *c)
 	set_ptr(e, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
 	if (c->ca_file)
 		set_ptr(e, CURLOPT_CAINFO, c->ca_file);
+	set_ptr(e, CURLOPT_OPENSOCKETDATA, c);
+	set_ptr(e, CURLOPT_CLOSESOCKETDATA, c);
 	if (curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) ||
-	    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body))
+	    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) ||
+	    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket) ||
+	    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket))
 		abort();
 	return h;
 }
@@ -297,13 +376,20 @@ static void finish(struct http_req *r, CURLcode code)
 
 static void destroy(struct http_client *c)
 {
+	struct map_slot *slot;
 	struct list *link;
+	size_t at = 0;
 
 	assert(c->in_flight == 0 && list_empty(&c->queue) &&
 	       list_empty(&c->ended));
 	while ((link = list_pop_front(&c->idle)))
 		handle_free(list_entry(link, struct http_handle, link));
 	must(curl_multi_cleanup(c->multi));
+	while ((slot = map_next(&c->sockets, &at))) {
+		stop_watch(slot->value); /* closed while connecting */
+		free(slot->value);
+	}
+	map_close(&c->sockets);
 	loop_timer_stop(&c->timer);
 	curl_global_cleanup();
 	free(c->ca_file);
@@ -350,15 +436,21 @@ static void on_timer(struct timer *t)
 
 static void on_ready(void *owner, int fd, unsigned events)
 {
-	struct http_client *c = owner;
+	struct http_socket *s = owner;
+	struct http_client *c = s->client;
 	int what = 0, running;
 
+	if (!s->wanted) { /* the server hung up; curl will see it in time */
+		watch_set(s->watch, 0);
+		return;
+	}
 	if (events & WATCH_READ)
 		what |= CURL_CSELECT_IN;
 	if (events & WATCH_WRITE)
 		what |= CURL_CSELECT_OUT;
 	if (events & WATCH_ERROR)
 		what |= CURL_CSELECT_ERR;
+	s->connected = s->connected || events == WATCH_READ;
 	c->busy++;
 	must(curl_multi_socket_action(c->multi, fd, what, &running));
 	leave(c);
@@ -377,23 +469,27 @@ static int set_timer(CURLM *multi ATTR_UNUSED, long ms, void *owner)
 
 /* curl wants a socket watched. */
 static int set_socket(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
-		      void *owner, void *socket)
+		      void *owner, void *unused ATTR_UNUSED)
 {
 	struct http_client *c = owner;
-	struct watch *w = socket;
+	struct http_socket *s = map_get(&c->sockets, (uint64_t)fd);
 
 	if (what == CURL_POLL_REMOVE) {
-		if (w)
-			watch_free(w);
-		curl_multi_assign(c->multi, fd, NULL);
+		if (s && s->made && s->connected)
+			s->wanted = false;
+		else if (s && s->made)
+			stop_watch(s);
+		else
+			drop_socket(c, fd);
 		return 0;
 	}
-	if (!w) {
-		w = watch_new(c->loop, fd, on_ready, c);
-		curl_multi_assign(c->multi, fd, w);
-	}
-	watch_set(w, (what & CURL_POLL_IN ? WATCH_READ : 0) |
-			     (what & CURL_POLL_OUT ? WATCH_WRITE : 0));
+	if (!s)
+		s = add_socket(c, fd);
+	if (!s->watch)
+		s->watch = watch_new(c->loop, fd, on_ready, s);
+	s->wanted = true;
+	watch_set(s->watch, (what & CURL_POLL_IN ? WATCH_READ : 0) |
+				    (what & CURL_POLL_OUT ? WATCH_WRITE : 0));
 	return 0;
 }
 
@@ -412,6 +508,7 @@ struct http_client *http_client_new(const struct http_config *config)
 	list_init(&c->ended);
 	list_init(&c->idle);
 	list_init(&c->timer.link);
+	map_init(&c->sockets);
 	c->multi = curl_multi_init();
 	if (!c->multi)
 		abort();

@@ -96,7 +96,6 @@ static bool on_body(struct http_req *http, const void *data, size_t len)
 			text_addn(&call->error_body, data, len);
 		return true;
 	}
-	metric_add(METRIC_ufs_bytes, len);
 	if (!call->checked) {
 		call->checked = true;
 		call->refused = check_answer(call);
@@ -234,6 +233,7 @@ static void on_done(struct http_req *http, int rv)
 
 	call->status = http->answer.status;
 	count_status(call->refused || !rv ? call->status : 0);
+	metric_add(METRIC_ufs_bytes, call->received);
 	if (call->cancelled) {
 		call->done(call, err_set(&call->err, -ECANCELED, "cancelled"));
 	} else if (call->refused) {

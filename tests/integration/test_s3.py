@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.parse
 
 import pytest
@@ -359,6 +360,53 @@ def test_hundreds_of_gets_are_in_flight_on_one_loop(driver):
         with open(driver.out("o%d" % i), "rb") as f:
             assert f.read() == body[k]
     assert a.retries == 0
+
+
+def test_a_restarted_server_is_waited_for(bucket, workdir):
+    """One process: connections that it keeps break while they are idle, then
+    while they are in use; nobody is at the port for a while."""
+    body = {("d/%d" % i): os.urandom(200000) for i in range(40)}
+    ceph.upload(bucket.s3, bucket.name, body.items())
+    d = Driver(bucket, workdir, endpoint=bucket.server.endpoint)
+    versions = {"d/" + e.name: e.version for e in d.list("d").entries[0]}
+    keys = sorted(body)
+    p = subprocess.Popen([ufs_tool(), d.uri] + d.options, env=d.env,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(first, part):
+        p.stdin.write("".join(
+            d.command(k, versions[k], 0, 200000, "o%d" % (first + i)) + "\n"
+            for i, k in enumerate(part)).encode() + b"pause\n")
+        p.stdin.flush()
+
+    def answers():
+        got = []
+        while True:
+            line = p.stdout.readline().decode().rstrip("\n")
+            if line == "paused":
+                return got
+            if " level=" not in line:
+                got.append(line.split("\t"))
+
+    ask(0, keys[:20])
+    got = answers()
+    bucket.server.kill_gateway()
+    bucket.server.start_gateway()
+    ask(20, keys[20:])
+    got += answers()
+    bucket.server.kill_gateway()
+    ask(40, keys)
+    time.sleep(0.5)  # some attempts fail meanwhile
+    bucket.server.start_gateway()
+    got += answers()
+    p.stdin.close()
+    assert p.stdout.readline().startswith(b"usage")
+    assert p.wait() == 0
+    assert len(got) == 80
+    for n, rv, *rest in got:
+        assert int(rv) == 200000, rest
+        with open(d.out("o" + n), "rb") as f:
+            assert f.read() == body[keys[int(n) % 40]]
 
 
 def test_cancel_ends_what_is_in_flight(driver):

@@ -41,7 +41,7 @@ static struct loop *loop;
 static struct ufs *ufs;
 static unsigned in_flight, parallel = 64;
 static unsigned long lines;
-static bool ended;
+static bool ended, pausing;
 
 struct command {
 	struct list link; /* in `running` */
@@ -90,7 +90,7 @@ static void finish(struct command *c, ssize_t rv)
 	free(c);
 	if (--in_flight == 0 && ended)
 		loop_uv_stop(loop);
-	else if (in_flight == parallel - 1)
+	else if (pausing ? in_flight == 0 : in_flight == parallel - 1)
 		loop_post(loop, &next_task, read_on);
 }
 
@@ -196,6 +196,10 @@ static void start(char *line)
 		cancel_all();
 		return;
 	}
+	if (strcmp(field[0], "pause") == 0) {
+		pausing = true;
+		return;
+	}
 	if (n < 2)
 		abort();
 	c = mem_alloc(sizeof(*c));
@@ -226,6 +230,13 @@ static void read_on(struct task *t)
 
 	(void)t;
 	while (in_flight < parallel && !ended) {
+		if (pausing && in_flight)
+			return;
+		if (pausing) {
+			puts("paused");
+			fflush(stdout);
+			pausing = false;
+		}
 		if (fgets(line, sizeof(line), stdin))
 			start(line);
 		else
