@@ -106,7 +106,7 @@ static void fs_forget_multi(fuse_req_t req, size_t n ATTR_UNUSED,
 	fuse_reply_none(req);
 }
 
-const struct fuse_lowlevel_ops fs_ops = {
+static const struct fuse_lowlevel_ops handlers = {
 	.init = on_init,
 	.lookup = fs_lookup,
 	.forget = fs_forget,
@@ -121,7 +121,18 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.readdirplus = fs_readdirplus,
 	.releasedir = fs_releasedir,
 	.statfs = fs_statfs,
+	.getxattr = fs_getxattr,
+	.listxattr = fs_listxattr,
 };
+
+void fs_ops(struct fuse_lowlevel_ops *ops, bool xattr)
+{
+	*ops = handlers;
+	if (xattr)
+		return;
+	ops->getxattr = NULL;  /* libfuse answers ENOSYS, and is not asked */
+	ops->listxattr = NULL; /* again */
+}
 
 void fs_init(struct fs *fs, struct loop *loop, const struct fs_options *o)
 {

@@ -62,7 +62,8 @@ struct fs {
 	struct statvfs *statfs;
 };
 
-extern const struct fuse_lowlevel_ops fs_ops;
+/* The handlers; `xattr`: there are attributes user.acached.*. */
+void fs_ops(struct fuse_lowlevel_ops *ops, bool xattr);
 
 void fs_init(struct fs *fs, struct loop *loop, const struct fs_options *o);
 /* Nothing may be in flight. */
@@ -84,6 +85,8 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_readlink(fuse_req_t req, fuse_ino_t ino);
 void fs_statfs(fuse_req_t req, fuse_ino_t ino);
+void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void fs_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		struct fuse_file_info *fi);

@@ -158,19 +158,35 @@ static void tell_ready(struct server *s)
 	free(text);
 }
 
+/* Whether `word` is one of those after -o. */
+static bool has_option(const struct role_env *env, const char *word)
+{
+	const char *at = env->options ? env->options : "";
+	size_t len;
+
+	for (; *at; at += len + (at[len] == ',')) {
+		len = strcspn(at, ",");
+		if (len == strlen(word) && strncmp(at, word, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void start_session(struct server *s)
 {
+	struct fuse_lowlevel_ops ops;
 	const struct session_options o = {
 		.device = s->env->fuse_fd,
 		.memory = s->env->memory_fd,
 		.starts = s->env->starts,
-		.ops = &fs_ops,
+		.ops = &ops,
 		.owner = &s->fs,
 		.mounted = on_mounted,
 		.ended = on_ended,
 	};
 	struct err err = { 0 };
 
+	fs_ops(&ops, has_option(s->env, "xattr"));
 	fs_init(&s->fs, s->loop, &s->fs_options);
 	if (session_new(&s->session, s->loop, &o, &err))
 		fail("cannot serve the mountpoint", &err);

@@ -12,5 +12,6 @@ libfuse_a_SOURCES += %D%/readahead.c %D%/readahead.h
 libfuse_a_SOURCES += %D%/request.c %D%/request.h
 libfuse_a_SOURCES += %D%/session.c %D%/session.h
 libfuse_a_SOURCES += %D%/wait.c %D%/wait.h
+libfuse_a_SOURCES += %D%/xattr.c
 libfuse_a_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) $(MSGPACK_CFLAGS)
 EXTRA_DIST += doc/errors.md

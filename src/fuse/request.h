@@ -38,6 +38,8 @@ struct request {
 	uint64_t offset;
 	struct fuse_file_info fi;
 	bool plus;
+	unsigned kind;
+	uint32_t mount;
 };
 
 /* `text`: copied, NULL for none. */

@@ -164,6 +164,12 @@ static void answer(struct client_call *call, struct fake *f)
 	struct getattr_reply g;
 	struct stat_reply s = { 0 };
 	struct report_reply rep = { 0 };
+	struct file_reply file = { 0 };
+	const struct mount_info infos[] = {
+		{ .id = 3, .path = { "/mnt/one", 8 } },
+		{ .id = 7, .path = { "/mnt/two", 8 } },
+	};
+	const struct mounts_reply mounts = { { infos, 2 } };
 	const struct worker_info workers[] = {
 		{ .capacity = 100 << 20, .used = 30 << 20, .live = true },
 		{ .capacity = 7 << 20, .used = 1 << 20 },
@@ -183,9 +189,25 @@ static void answer(struct client_call *call, struct fake *f)
 		list(call, f);
 		break;
 	case MASTER_CALL_stat:
-		f->id = strcmp(f->text, "/sub") == 0 ? FAKE_SUB : 0;
+		f->id = strcmp(f->text, "/sub") == 0             ? FAKE_SUB
+			: strcmp(f->text, "/mnt/two/a/big") == 0 ? FAKE_BIG
+								 : 0;
 		s.attr = attr_of(f->id);
+		s.attr.version.ptr = "\"etag\"";
+		s.attr.version.len = 6;
+		s.uri.ptr = "s3://b/a/big";
+		s.uri.len = 12;
+		s.cached = 1;
 		call->done(call, f->id ? 0 : -ENOENT, &s);
+		break;
+	case MASTER_CALL_file:
+		file.file.mount = 7;
+		file.file.path.ptr = "a/big";
+		file.file.path.len = 5;
+		call->done(call, f->id == FAKE_SUB ? -EISDIR : 0, &file);
+		break;
+	case MASTER_CALL_mounts:
+		call->done(call, 0, &mounts);
 		break;
 	case MASTER_CALL_report:
 		rep.workers.at = workers;
@@ -248,7 +270,8 @@ void client_master(struct client *c, const struct rpc_method *method,
 	if (method->number == MASTER_CALL_lookup) {
 		f->id = l->parent;
 		f->text = mem_strn(l->name.ptr, l->name.len);
-	} else if (method->number == MASTER_CALL_getattr) {
+	} else if (method->number == MASTER_CALL_getattr ||
+		   method->number == MASTER_CALL_file) {
 		f->id = g->id;
 	} else if (method->number == MASTER_CALL_list) {
 		f->id = li->id;

@@ -40,6 +40,7 @@ static void on_ended(void *owner ATTR_UNUSED)
 static void serve(const struct mounted *m)
 {
 	static struct fs fs;
+	struct fuse_lowlevel_ops ops;
 	struct fs_options o = {
 		.path = m->path ? m->path : "/",
 		.ttl_ms = m->ttl_ms,
@@ -50,7 +51,7 @@ static void serve(const struct mounted *m)
 		.memory = m->memory,
 		.starts = m->starts,
 		.no_resend = m->no_resend,
-		.ops = &fs_ops,
+		.ops = &ops,
 		.owner = &fs,
 		.ended = on_ended,
 	};
@@ -61,6 +62,7 @@ static void serve(const struct mounted *m)
 	o.client = fake_client_new(loop);
 	if (workpool_new(&o.disk, "disk", 2))
 		_exit(3);
+	fs_ops(&ops, m->xattr);
 	fs_init(&fs, loop, &o);
 	if (session_new(&session, loop, &so, &err)) {
 		fprintf(stderr, "%s\n", err.msg);

@@ -17,7 +17,7 @@ struct mounted {
 	/* before mounted_setup() */
 	const char *path; /* NULL: "/" */
 	unsigned ttl_ms;
-	bool no_resend;
+	bool no_resend, xattr;
 };
 
 /* Skips the test where nothing can be mounted. */

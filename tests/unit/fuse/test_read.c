@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "fake_client.h"
@@ -177,6 +178,60 @@ static void the_live_workers_room_is_the_file_systems(void **state ATTR_UNUSED)
 	assert_true(v.f_flag & ST_RDONLY);
 }
 
+static void there_are_no_xattrs_unless_asked_for(void **state ATTR_UNUSED)
+{
+	char value[64];
+
+	if (!m.dir)
+		skip();
+	assert_int_equal(getxattr(mounted_path(&m, "big"),
+				  "user.acached.version", value, 64),
+			 -1);
+	assert_int_equal(errno, EOPNOTSUPP);
+}
+
+static int setup_xattr(void **state ATTR_UNUSED)
+{
+	m = (struct mounted){ .ttl_ms = 1000, .xattr = true };
+	mounted_setup(&m);
+	return 0;
+}
+
+static void has_xattr(const char *name, const char *wanted)
+{
+	char value[64] = "";
+	const char *big = mounted_path(&m, "big");
+
+	assert_int_equal(getxattr(big, name, NULL, 0), strlen(wanted));
+	assert_int_equal(getxattr(big, name, value, 64), strlen(wanted));
+	assert_string_equal(value, wanted);
+}
+
+static void xattrs_tell_version_place_and_cached_part(void **state ATTR_UNUSED)
+{
+	char value[128];
+
+	if (!m.dir)
+		skip();
+	has_xattr("user.acached.version", "\"etag\"");
+	has_xattr("user.acached.ufs", "s3://b/a/big");
+	has_xattr("user.acached.cached", "part");
+	assert_int_equal(
+		getxattr(mounted_path(&m, "big"), "user.acached.ufs", value, 3),
+		-1);
+	assert_int_equal(errno, ERANGE);
+	assert_int_equal(
+		getxattr(mounted_path(&m, "big"), "user.other", value, 64), -1);
+	assert_int_equal(errno, ENODATA);
+	assert_int_equal(getxattr(mounted_path(&m, "sub"), "user.acached.ufs",
+				  value, 64),
+			 -1);
+	assert_int_equal(errno, ENODATA);
+	assert_int_equal(listxattr(mounted_path(&m, "big"), value, 128), 58);
+	assert_string_equal(value, "user.acached.version");
+	assert_int_equal(listxattr(mounted_path(&m, "sub"), value, 128), 0);
+}
+
 /* 8 threads over one descriptor, with children killed meanwhile. */
 static void *read_ranges(void *arg)
 {
@@ -227,4 +282,8 @@ TEST_MAIN(TEST_WITH(ranges_are_read),
 	  TEST_WITH(errors_are_what_they_are),
 	  TEST_WITH(a_symbolic_link_is_followed),
 	  TEST_WITH(the_live_workers_room_is_the_file_systems),
+	  TEST_WITH(there_are_no_xattrs_unless_asked_for),
+	  cmocka_unit_test_setup_teardown(
+		  xattrs_tell_version_place_and_cached_part, setup_xattr,
+		  teardown),
 	  TEST_WITH(granted_reads_go_on_in_the_next_child))
