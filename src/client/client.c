@@ -72,8 +72,8 @@ void client_close(struct client *c)
 	for (i = 0; i < c->n_masters; i++)
 		if (c->masters[i].rpc)
 			rpc_client_close(c->masters[i].rpc);
-	grants_close(c);
-	workers_close(c);
+	client_grants_close(c);
+	client_workers_close(c);
 	client_put(c);
 }
 

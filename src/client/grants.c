@@ -189,8 +189,8 @@ static void start_sweep(struct client *c)
 	loop_timer_start(c->loop, &c->sweep, SWEEP_MS, on_sweep);
 }
 
-void grants_let_go(struct client *c, struct worker *w,
-		   const struct let_go_notice *notice)
+void client_grants_let_go(struct client *c, struct worker *w,
+			  const struct let_go_notice *notice)
 {
 	uint64_t *ids = mem_array(notice->ids.n, sizeof(*ids));
 	struct client_grant *g;
@@ -217,7 +217,7 @@ void grants_let_go(struct client *c, struct worker *w,
 	free(ids);
 }
 
-void grants_close(struct client *c)
+void client_grants_close(struct client *c)
 {
 	loop_timer_stop(&c->sweep);
 	grants_forget(c, 0);

@@ -83,7 +83,7 @@ void calls_cancel(struct client *c);
 
 /* ---- workers.c ---- */
 
-void workers_close(struct client *c);
+void client_workers_close(struct client *c);
 /* Asks the master for the set, if that is not being done. */
 void workers_refresh(struct client *c);
 /* Has it called back by call_workers_known(), with a set that is newer than
@@ -105,10 +105,10 @@ void reads_cancel(struct client *c);
 
 /* ---- grants.c ---- */
 
-void grants_close(struct client *c);
+void client_grants_close(struct client *c);
 /* Takes `fd`. */
 void grants_add(struct client *c, uint64_t id, uint32_t worker, int fd);
 /* The worker has taken them all back. */
 void grants_forget(struct client *c, uint32_t worker);
-void grants_let_go(struct client *c, struct worker *w,
-		   const struct let_go_notice *notice);
+void client_grants_let_go(struct client *c, struct worker *w,
+			  const struct let_go_notice *notice);

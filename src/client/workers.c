@@ -172,7 +172,7 @@ static void on_notice(void *owner, unsigned number, const void *notice)
 	struct worker *w = owner;
 
 	if (number == WORKER_NOTICE_let_go)
-		grants_let_go(w->client, w, notice);
+		client_grants_let_go(w->client, w, notice);
 }
 
 /* It may have forgotten what it granted. */
@@ -211,7 +211,7 @@ void worker_next_address(struct worker *w)
 	disconnect(w);
 }
 
-void workers_close(struct client *c)
+void client_workers_close(struct client *c)
 {
 	struct list *link;
 	struct worker *w;

@@ -85,7 +85,7 @@ static struct entry *next_unverified_locked(struct dir *d)
 static uint64_t check_entry(struct entry *e, char *buf)
 {
 	struct dir *d = e->dir;
-	int fd = entry_open(e, O_RDONLY);
+	int fd = entry_open_file(e, O_RDONLY);
 	int64_t n;
 
 	if (fd == -EMFILE || fd == -ENFILE)

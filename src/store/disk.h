@@ -164,7 +164,7 @@ bool entry_check(const struct entry *e, const void *buf, uint64_t offset,
 		 size_t len, uint64_t *bad);
 void entry_path(const struct entry *e, char path[40]);
 /* An open backing file or -errno. */
-int entry_open(const struct entry *e, int flags);
+int entry_open_file(const struct entry *e, int flags);
 
 /* dir.c */
 struct entry *dir_next_locked(struct dir *d, struct list *after);

@@ -103,7 +103,7 @@ void entry_path(const struct entry *e, char path[40])
 		 (unsigned)(e->node.id % N_SUBDIRS), e->node.id, e->seq);
 }
 
-int entry_open(const struct entry *e, int flags)
+int entry_open_file(const struct entry *e, int flags)
 {
 	char path[40];
 	int fd;

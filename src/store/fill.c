@@ -120,13 +120,13 @@ static int make_subdir(struct entry *e)
 
 static int create(struct entry *e)
 {
-	int fd = entry_open(e, O_WRONLY | O_CREAT);
+	int fd = entry_open_file(e, O_WRONLY | O_CREAT);
 	int rv;
 
 	if (fd != -ENOENT)
 		return fd;
 	rv = make_subdir(e);
-	return rv ? rv : entry_open(e, O_WRONLY | O_CREAT);
+	return rv ? rv : entry_open_file(e, O_WRONLY | O_CREAT);
 }
 
 /* The length is set first where it is not reached at once, so that the file

@@ -107,7 +107,7 @@ static bool is_whole(const struct entry *e, const struct store_req *req,
 static ssize_t read_entry(struct entry *e, const struct store_req *req,
 			  size_t len, bool verified)
 {
-	int fd = entry_open(e, O_RDONLY);
+	int fd = entry_open_file(e, O_RDONLY);
 	ssize_t n;
 
 	if (fd < 0)
@@ -178,7 +178,7 @@ static ssize_t read_cached(struct entry *e, const struct store_req *req,
 {
 	struct iovec to = { .iov_base = req->buf, .iov_len = len };
 	struct dir *d = e->dir;
-	int fd = entry_open(e, O_RDONLY);
+	int fd = entry_open_file(e, O_RDONLY);
 	ssize_t n;
 
 	if (fd < 0)

@@ -179,7 +179,7 @@ int store_grant(struct store *s, uint64_t file)
 	if (rv)
 		return rv;
 	/* The grant keeps the entry. */
-	fd = entry_open(e, O_RDONLY);
+	fd = entry_open_file(e, O_RDONLY);
 	if (fd >= 0)
 		return fd;
 	mutex_lock(&s->mutex);
