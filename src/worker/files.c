@@ -1,0 +1,135 @@
+/* What must be known of a file to fetch it. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "worker/state.h"
+
+/* Files that nobody uses but are still known. */
+#define MAX_IDLE 65536
+
+struct file *file_get(struct worker *w, uint64_t id)
+{
+	struct file *f = map_get(&w->files.by_id, id);
+
+	if (!f) {
+		f = mem_alloc(sizeof(*f));
+		f->w = w;
+		f->id = id;
+		list_init(&f->link);
+		list_init(&f->waiting);
+		list_init(&f->flights);
+		map_put(&w->files.by_id, id, f);
+	} else if (f->users == 0) {
+		list_remove(&f->link);
+		w->files.n_idle--;
+	}
+	f->users++;
+	return f;
+}
+
+static void forget(struct file *f)
+{
+	if (map_get(&f->w->files.by_id, f->id) == f)
+		map_remove(&f->w->files.by_id, f->id);
+	free(f->path);
+	free(f);
+}
+
+void file_put(struct file *f)
+{
+	struct files *files = &f->w->files;
+
+	if (--f->users)
+		return;
+	if (!f->known || f->dropped) {
+		forget(f);
+		return;
+	}
+	list_push_back(&files->idle, &f->link);
+	if (++files->n_idle <= MAX_IDLE)
+		return;
+	files->n_idle--;
+	forget(list_entry(list_pop_front(&files->idle), struct file, link));
+}
+
+static int learn(struct file *f, const struct file_info *info, struct err *err)
+{
+	if (info->version.len > sizeof(f->version.bytes))
+		return err_set(err, -EOVERFLOW, "version too long");
+	f->mount = info->mount;
+	f->length = info->length;
+	f->path = mem_strn(info->path.ptr, info->path.len);
+	f->version.len = (uint8_t)info->version.len;
+	if (info->version.len)
+		memcpy(f->version.bytes, info->version.ptr, info->version.len);
+	f->known = true;
+	return 0;
+}
+
+static void on_file(struct upcall *call, int code, const void *reply)
+{
+	struct file *f = container_of(call, struct file, call);
+	const struct file_reply *r = reply;
+	struct list waiting, *link;
+
+	if (!code)
+		code = learn(f, &r->file, &call->pending.err);
+	else if (code == -ENOENT)
+		code = -ESTALE; /* it had this id once */
+	f->asking = false;
+	list_take(&waiting, &f->waiting);
+	while ((link = list_pop_front(&waiting)))
+		list_entry(link, struct file_wait, link)
+			->done(list_entry(link, struct file_wait, link), code,
+			       code ? &call->pending.err : NULL);
+	file_put(f);
+}
+
+bool file_know(struct file *f, struct file_wait *wait)
+{
+	const struct file_request req = { .id = f->id };
+
+	if (f->known)
+		return true;
+	list_push_back(&f->waiting, &wait->link);
+	if (!f->asking) {
+		f->asking = true;
+		f->users++;
+		master_ask(f->w, RPC_MASTER_METHOD(file), &f->call, &req,
+			   on_file);
+	}
+	return false;
+}
+
+void file_forget_wait(struct file_wait *wait)
+{
+	list_remove(&wait->link);
+}
+
+/* Who uses it goes on with it, but nothing of that is cached. */
+void file_drop(struct worker *w, uint64_t id)
+{
+	struct file *f = map_get(&w->files.by_id, id);
+
+	if (!f)
+		return;
+	map_remove(&w->files.by_id, id);
+	f->dropped = true;
+	if (f->users)
+		return;
+	list_remove(&f->link);
+	w->files.n_idle--;
+	forget(f);
+}
+
+void files_close(struct worker *w)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(&w->files.idle)))
+		forget(list_entry(link, struct file, link));
+	map_close(&w->files.by_id);
+}

@@ -1,0 +1,14 @@
+noinst_LIBRARIES += libworker.a
+libworker_a_SOURCES =
+libworker_a_SOURCES += %D%/control.c %D%/state.h
+libworker_a_SOURCES += %D%/files.c
+libworker_a_SOURCES += %D%/flights.c
+libworker_a_SOURCES += %D%/grants.c
+libworker_a_SOURCES += %D%/history.c
+libworker_a_SOURCES += %D%/master.c
+libworker_a_SOURCES += %D%/mounts.c
+libworker_a_SOURCES += %D%/read.c
+libworker_a_SOURCES += %D%/serve.c
+libworker_a_SOURCES += %D%/worker.c %D%/worker.h
+libworker_a_SOURCES += %D%/worker_main.c
+libworker_a_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)

@@ -1,0 +1,483 @@
+/* Calls read and load. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "runtime/metrics.h"
+#include "worker/state.h"
+
+/* One call of read, until its bytes have left. */
+struct reader {
+	struct worker *w;
+	struct rpc_call *call;
+	uint64_t id, offset, epoch;
+	size_t len, done; /* bytes wanted, and those in `buf` */
+	bool peer;
+	bool cancelled;     /* while the store is at it */
+	bool skip_store;    /* it has the bytes, and cannot read them now */
+	char *buf;          /* NULL: a flight's, or not needed yet */
+	struct flight *out; /* whose buffer is being sent */
+	enum source source;
+	struct file *file;
+	struct flight *on; /* waited for */
+	struct file_wait info;
+	struct waiter wait;
+	struct store_req store;
+	bool in_store;
+};
+
+static void step(struct reader *r);
+
+static void release(struct reader *r)
+{
+	struct worker *w = r->w;
+
+	if (r->file)
+		file_put(r->file);
+	if (r->out)
+		flight_put(r->out);
+	free(r->buf);
+	free(r);
+	worker_end(w);
+}
+
+static void on_sent(void *owner)
+{
+	release(owner);
+}
+
+static void fail(struct reader *r, int code, const struct err *err)
+{
+	if (err && err->msg[0])
+		rpc_fail_err(r->call, code, err);
+	else
+		rpc_fail(r->call, code, "read: %s", err_text(code));
+	release(r);
+}
+
+static void count(const struct reader *r)
+{
+	static const enum metric reads[] = { METRIC_reads_local,
+					     METRIC_reads_peer,
+					     METRIC_reads_ufs };
+	static const enum metric bytes[] = { METRIC_bytes_local,
+					     METRIC_bytes_peer,
+					     METRIC_bytes_ufs };
+
+	metric_add(reads[r->source], 1);
+	metric_add(bytes[r->source], r->len);
+}
+
+static void answer(struct reader *r, const char *bytes)
+{
+	const struct read_reply reply = { .source = r->source };
+
+	count(r);
+	rpc_reply_data(r->call, &reply, bytes, r->len, on_sent, r);
+}
+
+static void need_buffer(struct reader *r)
+{
+	if (!r->buf)
+		r->buf = mem_resize(NULL, r->len, 1);
+}
+
+/* ---- from the store ---- */
+
+static void on_read(struct store_req *req, ssize_t n)
+{
+	struct reader *r = container_of(req, struct reader, store);
+
+	r->in_store = false;
+	if (r->cancelled) {
+		fail(r, -ECANCELED, NULL);
+		return;
+	}
+	/* What was damaged is fetched again. */
+	if (n > 0)
+		r->done += (size_t)n;
+	else if (n != -ENOENT)
+		r->skip_store = true;
+	step(r);
+}
+
+/* Whether there is more to do at once. */
+static bool from_store(struct reader *r)
+{
+	ssize_t n;
+
+	need_buffer(r);
+	r->store = (struct store_req){
+		.loop = r->w->loop,
+		.file = r->id,
+		.offset = r->offset + r->done,
+		.buf = r->buf + r->done,
+		.len = r->len - r->done,
+	};
+	n = store_try_read(r->w->store, &r->store);
+	if (n == -EAGAIN) {
+		r->in_store = true;
+		store_read(r->w->store, &r->store, on_read);
+		return false;
+	}
+	if (n > 0)
+		r->done += (size_t)n;
+	return true;
+}
+
+static bool is_stored(const struct reader *r)
+{
+	return !r->skip_store &&
+	       store_present(r->w->store, r->id, r->offset + r->done, 1) > 0;
+}
+
+/* ---- from flights ---- */
+
+static void on_info(struct file_wait *wait, int code, const struct err *err)
+{
+	struct reader *r = container_of(wait, struct reader, info);
+
+	if (code)
+		fail(r, code, err);
+	else
+		step(r);
+}
+
+static void on_flight(struct waiter *wait, int code, const struct err *err)
+{
+	struct reader *r = container_of(wait, struct reader, wait);
+
+	flight_put(r->on);
+	r->on = NULL;
+	if (code)
+		fail(r, code, err);
+	else
+		step(r);
+}
+
+/* Bytes that have come; whether there is more to do at once. */
+static bool take(struct reader *r, struct flight *fl, uint64_t end)
+{
+	uint64_t at = r->offset + r->done;
+	const char *bytes = fl->buf + (at - fl->offset);
+
+	if (fl->source > r->source)
+		r->source = fl->source;
+	if (r->done == 0 && end == r->offset + r->len) {
+		flight_get(fl);
+		r->out = fl;
+		answer(r, bytes);
+		return false;
+	}
+	need_buffer(r);
+	memcpy(r->buf + r->done, bytes, end - at);
+	r->done += end - at;
+	return true;
+}
+
+static bool from_flight(struct reader *r, struct flight *fl)
+{
+	uint64_t end = r->offset + r->len;
+
+	if (end > flight_end(fl))
+		end = flight_end(fl);
+	if (fl->offset + fl->got >= end)
+		return take(r, fl, end);
+	flight_get(fl);
+	r->on = fl;
+	r->wait.ready = on_flight;
+	flight_wait(fl, &r->wait, end);
+	return false;
+}
+
+/* All that is missing, side by side. */
+static void start_missing(struct reader *r)
+{
+	uint64_t at = r->offset + r->done, end = r->offset + r->len;
+	struct flight *fl;
+
+	while (at < end) {
+		if (!r->skip_store)
+			at += store_present(r->w->store, r->id, at, end - at);
+		if (at >= end)
+			break;
+		fl = flight_find(r->file, at);
+		if (!fl)
+			fl = flight_start(r->file, at, end);
+		at = flight_end(fl);
+	}
+}
+
+/* Whether we may fetch for this call; else it has failed. */
+static bool may_start(struct reader *r)
+{
+	const uint64_t ours = r->w->control.set.epoch;
+
+	if (r->peer) {
+		fail(r, -ENOENT, NULL);
+		return false;
+	}
+	if (r->epoch && r->epoch < ours) {
+		rpc_fail(r->call, ERR_WRONG_EPOCH,
+			 "the workers are those of epoch %" PRIu64
+			 " by now, not %" PRIu64,
+			 ours, r->epoch);
+		release(r);
+		return false;
+	}
+	return true;
+}
+
+/* The length is known: the end of the file may come before that of the
+ * request. */
+static void clip(struct reader *r)
+{
+	uint64_t left =
+		r->file->length > r->offset ? r->file->length - r->offset : 0;
+
+	if (r->len > left)
+		r->len = (size_t)left;
+}
+
+/* What is not in the store; whether there is more to do at once. */
+static bool from_elsewhere(struct reader *r)
+{
+	struct flight *fl;
+
+	if (!r->file) {
+		r->file = file_get(r->w, r->id);
+		r->info.done = on_info;
+		if (!file_know(r->file, &r->info))
+			return false;
+	}
+	clip(r);
+	if (r->done >= r->len)
+		return true;
+	fl = flight_find(r->file, r->offset + r->done);
+	if (!fl) {
+		if (!may_start(r))
+			return false;
+		start_missing(r);
+		fl = flight_find(r->file, r->offset + r->done);
+	}
+	/* None: it has come to the store meanwhile. */
+	return !fl || from_flight(r, fl);
+}
+
+static void step(struct reader *r)
+{
+	bool more = true;
+
+	while (more) {
+		if (r->done >= r->len) {
+			answer(r, r->buf);
+			return;
+		}
+		more = is_stored(r) ? from_store(r) : from_elsewhere(r);
+	}
+}
+
+static void on_cancel(void *owner)
+{
+	struct reader *r = owner;
+
+	if (r->in_store) {
+		r->cancelled = true;
+		return;
+	}
+	if (r->on) {
+		waiter_leave(&r->wait);
+		flight_put(r->on);
+	} else {
+		file_forget_wait(&r->info);
+	}
+	fail(r, -ECANCELED, NULL);
+}
+
+void serve_read(void *role, struct rpc_call *call, const void *request)
+{
+	const struct read_request *req = request;
+	struct worker *w = role;
+	struct reader *r;
+
+	if (req->len > MAX_READ || req->offset > INT64_MAX) {
+		rpc_fail(call, -EINVAL, "read of %" PRIu32 " bytes at %" PRIu64,
+			 req->len, req->offset);
+		return;
+	}
+	if (req->epoch > w->control.set.epoch)
+		control_epoch(w, req->epoch);
+	r = mem_alloc(sizeof(*r));
+	r->w = w;
+	r->call = call;
+	r->id = req->id;
+	r->offset = req->offset;
+	r->len = req->len;
+	r->epoch = req->epoch;
+	r->peer = req->peer;
+	list_init(&r->info.link);
+	list_init(&r->wait.link);
+	worker_begin(w);
+	rpc_call_on_cancel(call, on_cancel, r);
+	step(r);
+}
+
+/* ---- load ---- */
+
+/* One call of load. */
+struct loader {
+	struct worker *w;
+	struct rpc_call *call;
+	struct file *file;
+	uint64_t at; /* present up to here, as far as it is ours */
+	uint64_t fetched;
+	bool complete;
+	struct flight *on;
+	struct file_wait info;
+	struct waiter wait;
+};
+
+enum { LOAD_AHEAD = 4 }; /* units under way at once */
+
+static void load_step(struct loader *l);
+
+static void load_end(struct loader *l)
+{
+	struct worker *w = l->w;
+
+	if (l->file)
+		file_put(l->file);
+	free(l);
+	worker_end(w);
+}
+
+static void load_fail(struct loader *l, int code, const struct err *err)
+{
+	if (err && err->msg[0])
+		rpc_fail_err(l->call, code, err);
+	else
+		rpc_fail(l->call, code, "load: %s", err_text(code));
+	load_end(l);
+}
+
+static void load_answer(struct loader *l)
+{
+	const struct load_reply reply = {
+		.bytes = l->file->length,
+		.fetched = l->fetched,
+		.complete = l->complete,
+	};
+
+	rpc_reply(l->call, &reply);
+	load_end(l);
+}
+
+static void on_loaded(struct waiter *wait, int code, const struct err *err)
+{
+	struct loader *l = container_of(wait, struct loader, wait);
+
+	flight_put(l->on);
+	l->on = NULL;
+	if (code) {
+		load_fail(l, code, err);
+		return;
+	}
+	/* A range that has come and is not there will not be. */
+	l->complete = store_present(l->w->store, l->file->id, l->at, 1) > 0;
+	if (l->complete)
+		load_step(l);
+	else
+		load_answer(l);
+}
+
+static void load_ahead(struct loader *l)
+{
+	uint64_t at = l->at, size = l->file->length;
+	struct flight *fl;
+	unsigned n;
+
+	for (n = 0; n < LOAD_AHEAD && at < size; n++) {
+		at += store_present(l->w->store, l->file->id, at, size - at);
+		if (at >= size)
+			break;
+		fl = flight_find(l->file, at);
+		if (!fl) {
+			fl = flight_start(l->file, at, at + FETCH_UNIT);
+			l->fetched += fl->len;
+		}
+		at = flight_end(fl);
+	}
+}
+
+static void load_step(struct loader *l)
+{
+	const uint64_t size = l->file->length;
+
+	l->at += store_present(l->w->store, l->file->id, l->at, size - l->at);
+	if (l->at >= size) {
+		l->complete = true;
+		load_answer(l);
+		return;
+	}
+	load_ahead(l);
+	l->on = flight_find(l->file, l->at);
+	if (!l->on) {
+		load_fail(l, -EIO, NULL);
+		return;
+	}
+	if (l->on->state == KEPT) { /* it could not be cached just now */
+		l->on = NULL;
+		l->complete = false;
+		load_answer(l);
+		return;
+	}
+	flight_get(l->on);
+	l->wait.ready = on_loaded;
+	flight_wait(l->on, &l->wait, UINT64_MAX);
+}
+
+static void on_load_info(struct file_wait *wait, int code,
+			 const struct err *err)
+{
+	struct loader *l = container_of(wait, struct loader, info);
+
+	if (code)
+		load_fail(l, code, err);
+	else
+		load_step(l);
+}
+
+static void on_load_cancel(void *owner)
+{
+	struct loader *l = owner;
+
+	if (l->on) {
+		waiter_leave(&l->wait);
+		flight_put(l->on);
+	} else {
+		file_forget_wait(&l->info);
+	}
+	load_fail(l, -ECANCELED, NULL);
+}
+
+void serve_load(void *role, struct rpc_call *call, const void *request)
+{
+	const struct load_request *req = request;
+	struct loader *l = mem_alloc(sizeof(*l));
+	struct worker *w = role;
+
+	l->w = w;
+	l->call = call;
+	l->complete = true;
+	list_init(&l->info.link);
+	list_init(&l->wait.link);
+	l->file = file_get(w, req->id);
+	l->info.done = on_load_info;
+	worker_begin(w);
+	rpc_call_on_cancel(call, on_load_cancel, l);
+	if (file_know(l->file, &l->info))
+		load_step(l);
+}

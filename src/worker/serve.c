@@ -1,0 +1,233 @@
+/* The calls that are not about bytes. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "runtime/metrics.h"
+#include "worker/state.h"
+
+/* ---- open ---- */
+
+/* A call of open that waits for what the master knows of the file. */
+struct opener {
+	struct worker *w;
+	struct rpc_call *call;
+	struct file *file;
+	struct file_wait info;
+};
+
+static void answer_unknown(struct opener *o, int code, const struct err *err)
+{
+	const struct open_reply reply = { .length = o->file->length };
+	struct worker *w = o->w;
+
+	if (code)
+		rpc_fail_err(o->call, code, err);
+	else
+		rpc_reply(o->call, &reply);
+	file_put(o->file);
+	free(o);
+	worker_end(w);
+}
+
+static void on_info(struct file_wait *wait, int code, const struct err *err)
+{
+	answer_unknown(container_of(wait, struct opener, info), code, err);
+}
+
+static void on_open_cancel(void *owner)
+{
+	struct opener *o = owner;
+	struct err err = { 0 };
+
+	file_forget_wait(&o->info);
+	answer_unknown(o, err_set(&err, -ECANCELED, "open: cancelled"), &err);
+}
+
+/* Nothing of it is here: its length comes from the master, who is asked what
+ * the read that follows needs to know too. */
+static void open_unknown(struct worker *w, struct rpc_call *call, uint64_t id)
+{
+	struct opener *o = mem_alloc(sizeof(*o));
+
+	o->w = w;
+	o->call = call;
+	o->file = file_get(w, id);
+	o->info.done = on_info;
+	list_init(&o->info.link);
+	worker_begin(w);
+	if (file_know(o->file, &o->info))
+		answer_unknown(o, 0, NULL);
+	else
+		rpc_call_on_cancel(call, on_open_cancel, o);
+}
+
+static void serve_open(void *role, struct rpc_call *call, const void *request)
+{
+	const struct open_request *req = request;
+	struct worker *w = role;
+	struct store_file_state st = { 0 };
+	int rv = store_file_state(w->store, req->id, &st), fd = -1;
+	struct open_reply reply = {
+		.length = st.size,
+		.complete = st.complete,
+	};
+
+	store_touch(w->store, req->id);
+	history_open(w, req->id, st.complete, st.present > 0);
+	if (st.complete && req->grant && rpc_call_peer(call)->local)
+		fd = grant_take(w, rpc_call_session(call), req->id);
+	metric_add(fd >= 0       ? METRIC_opens_local
+		   : st.complete ? METRIC_opens_remote
+				 : METRIC_opens_miss,
+		   1);
+	if (rv) {
+		open_unknown(w, call, req->id);
+		return;
+	}
+	if (fd < 0) {
+		rpc_reply(call, &reply);
+		return;
+	}
+	reply.granted = true;
+	rpc_reply_fd(call, &reply, fd);
+	close(fd);
+}
+
+static void serve_release(void *role, struct rpc_call *call,
+			  const void *request)
+{
+	const struct release_request *req = request;
+	struct release_reply reply = { 0 };
+	size_t i;
+
+	for (i = 0; i < req->ids.n; i++)
+		reply.released += grant_release(role, rpc_call_session(call),
+						req->ids.at[i]);
+	rpc_reply(call, &reply);
+}
+
+/* ---- drop, explain, report ---- */
+
+static void serve_drop(void *role, struct rpc_call *call, const void *request)
+{
+	const struct drop_request *req = request;
+	struct drop_reply reply = { 0 };
+	struct worker *w = role;
+	uint64_t freed;
+	size_t i;
+
+	for (i = 0; i < req->ids.n; i++) {
+		freed = store_drop(w->store, req->ids.at[i]);
+		reply.files += freed > 0;
+		reply.bytes += freed;
+		if (freed)
+			history_fate(w, req->ids.at[i], FATE_DROPPED);
+		file_drop(w, req->ids.at[i]);
+	}
+	rpc_reply(call, &reply);
+}
+
+/* Whether any page of this range is here. */
+static bool has_any(struct worker *w, uint64_t file, uint64_t at, uint64_t end)
+{
+	for (; at < end; at += STORE_PAGE)
+		if (store_present(w->store, file, at, 1))
+			return true;
+	return false;
+}
+
+/* Numbers of the blocks of which something is here; the caller frees them. */
+static schema_u64_array list_blocks(struct worker *w, uint64_t file,
+				    uint64_t size)
+{
+	uint64_t block = w->control.block_size, at, end, *blocks;
+	size_t n = 0;
+
+	if (!block)
+		block = size ? size : 1;
+	blocks = mem_array(size / block + 1, sizeof(*blocks));
+	for (at = 0; at < size; at = end) {
+		end = size - at < block ? size : at + block;
+		if (has_any(w, file, at, end))
+			blocks[n++] = at / block;
+	}
+	return (schema_u64_array){ blocks, n };
+}
+
+static schema_str str_of(const char *s)
+{
+	return (schema_str){ s, strlen(s) };
+}
+
+static void serve_explain(void *role, struct rpc_call *call,
+			  const void *request)
+{
+	const struct explain_request *req = request;
+	struct worker *w = role;
+	const struct remembered *r = history_get(&w->history, req->id);
+	struct store_file_state st = { .dir = "" };
+	struct explain_reply reply = { 0 };
+
+	store_file_state(w->store, req->id, &st);
+	reply.length = st.size;
+	reply.present = st.present;
+	reply.complete = st.complete;
+	reply.verified = st.verified;
+	reply.granted = st.granted;
+	reply.tier = str_of(st.dir);
+	reply.blocks = list_blocks(w, req->id, st.size);
+	if (r && r->open) {
+		reply.last_open = str_of(r->open);
+		reply.last_open_ms = r->open_ms;
+	}
+	rpc_reply(call, &reply);
+	free((uint64_t *)(uintptr_t)reply.blocks.at);
+}
+
+static void serve_worker_report(void *role, struct rpc_call *call,
+				const void *request ATTR_UNUSED)
+{
+	struct worker *w = role;
+	struct store_totals t;
+
+	store_totals(w->store, &t);
+	const struct named_number numbers[] = {
+		{ str_of("capacity"), t.capacity },
+		{ str_of("used"), t.used },
+		{ str_of("files"), t.files },
+		{ str_of("granted"), t.granted },
+		{ str_of("unverified"), t.unverified },
+		{ str_of("damaged"), t.corrupt },
+		{ str_of("evictions"), t.evictions },
+		{ str_of("evicted bytes"), t.evicted_bytes },
+		{ str_of("not admitted"), t.not_admitted },
+		{ str_of("bytes being fetched"), w->flights.fetching },
+		{ str_of("directories out of service"), t.dirs_failed },
+	};
+	const schema_str warning =
+		str_of("a directory is full or out of service: see the log");
+	struct worker_report_reply reply = {
+		.numbers = { numbers, ARRAY_SIZE(numbers) },
+	};
+
+	if (t.dirs_failed) {
+		reply.warnings.at = &warning;
+		reply.warnings.n = 1;
+	}
+	rpc_reply(call, &reply);
+}
+
+const rpc_handler worker_handlers[] = {
+	[WORKER_CALL_open] = serve_open,
+	[WORKER_CALL_read] = serve_read,
+	[WORKER_CALL_release] = serve_release,
+	[WORKER_CALL_load] = serve_load,
+	[WORKER_CALL_drop] = serve_drop,
+	[WORKER_CALL_explain] = serve_explain,
+	[WORKER_CALL_worker_report] = serve_worker_report,
+};
+const unsigned worker_n_handlers = ARRAY_SIZE(worker_handlers);

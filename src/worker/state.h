@@ -1,0 +1,319 @@
+/*
+ * What the files of worker/ share.  Nobody else includes this.
+ *
+ *	files.c    what must be known of a file to fetch it, from the master
+ *	mounts.c   under-storages, by mount
+ *	flights.c  ranges under way: one fetch each, however many wait
+ *	read.c     calls read and load
+ *	serve.c    the other calls
+ *	grants.c   who holds which descriptor
+ *	history.c  why opens were hits or misses
+ *	control.c  registration, reports, the worker set, peers
+ *	master.c   calls to the master, tried again
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "core/placement.h"
+#include "rpc/client.h"
+#include "rpc/method.h"
+#include "rpc/server.h"
+#include "worker/worker.h"
+
+#define MAX_READ   (16u << 20)         /* bytes of one call */
+#define FETCH_UNIT (UINT64_C(4) << 20) /* bytes of one fetch, at most */
+
+/* ---- master.c ---- */
+
+struct upcall;
+typedef void (*upcall_done_fn)(struct upcall *call, int code,
+			       const void *reply);
+
+/* A call to whichever master answers. */
+struct upcall {
+	struct rpc_pending pending;
+
+	/* private */
+	struct worker *w;
+	const struct rpc_method *method;
+	uint64_t request[4]; /* ids and flags, no pointers; to send it again */
+	bool once;
+	uint64_t give_up_ms;
+	unsigned at; /* index of the master that was asked */
+	struct timer again;
+	struct list link;
+	upcall_done_fn done;
+};
+
+struct master_link {
+	struct rpc_client **clients;
+	unsigned n, at;      /* the one that answered last */
+	struct list waiting; /* calls between two tries */
+};
+
+void master_open(struct worker *w);
+/* Ends the calls under way, whose callbacks come. */
+void master_stop(struct worker *w);
+void master_close(struct worker *w);
+
+/* Tries other masters and again for 30 s; `request` is at most 32 bytes and has
+ * no pointers. */
+void master_ask(struct worker *w, const struct rpc_method *method,
+		struct upcall *call, const void *request, upcall_done_fn done);
+/* Asks once: for requests of any kind. */
+void master_tell(struct worker *w, const struct rpc_method *method,
+		 struct upcall *call, const void *request, upcall_done_fn done);
+
+/* ---- mounts.c ---- */
+
+struct mount {
+	uint32_t id;
+	struct ufs *ufs;
+	unsigned users;
+	uint64_t digest; /* of uri and options */
+	bool gone;       /* replaced by another of the same id */
+};
+
+struct mount_wait {
+	struct list link;
+	uint32_t id;
+	/* `m` is used until mount_put(); NULL: `code` and `err` say why. */
+	void (*done)(struct mount_wait *wait, struct mount *m, int code,
+		     const struct err *err);
+};
+
+struct mounts {
+	struct map by_id;
+	struct list waiting;
+	bool asking;
+	struct upcall call;
+};
+
+/* Comes at once if the mount is known, else when the master has answered. */
+void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id);
+void mount_put(struct mount *m);
+/* The next use asks the master again: keys may have changed. */
+void mount_doubt(struct worker *w, uint32_t id);
+void mounts_close(struct worker *w);
+
+/* ---- files.c ---- */
+
+struct file {
+	struct worker *w;
+	struct list link; /* in files.idle, when nobody uses it */
+	uint64_t id;
+	unsigned users;
+	bool known, asking;
+	bool dropped; /* what is under way for it is not cached */
+	uint32_t mount;
+	uint64_t length;
+	char *path;
+	struct ufs_version version;
+	struct list waiting; /* struct file_wait */
+	struct list flights;
+	struct upcall call;
+};
+
+struct file_wait {
+	struct list link;
+	void (*done)(struct file_wait *wait, int code, const struct err *err);
+};
+
+struct files {
+	struct map by_id;
+	struct list idle; /* longest first */
+	size_t n_idle;
+};
+
+struct file *file_get(struct worker *w, uint64_t id);
+void file_put(struct file *f);
+/* Whether it is known; else `wait` is told when it is, or why not. */
+bool file_know(struct file *f, struct file_wait *wait);
+void file_forget_wait(struct file_wait *wait);
+/* Its version is no more, or it was dropped. */
+void file_drop(struct worker *w, uint64_t id);
+void files_close(struct worker *w);
+
+/* ---- flights.c ---- */
+
+enum source { SOURCE_LOCAL, SOURCE_PEER, SOURCE_UFS };
+
+struct waiter {
+	struct list link;
+	uint64_t until; /* offset in the file; UINT64_MAX: all is over */
+	void (*ready)(struct waiter *wait, int code, const struct err *err);
+};
+
+enum flight_state { QUEUED, FETCHING, FILLING, KEPT, OVER };
+
+/* A range of a file that is fetched and cached. */
+struct flight {
+	struct list link;  /* in file->flights */
+	struct list queue; /* in flights.queued, .active or .all_kept */
+	struct file *file;
+	enum flight_state state;
+	enum source source;
+	unsigned refs;
+	uint64_t offset;
+	size_t len, got; /* the first `got` bytes have come */
+	char *buf;
+	bool unsettled; /* must not be cached */
+	bool is_home;   /* we keep the block */
+	bool cancelled, asking_peer;
+	uint64_t started_ms;
+	struct list waiters;
+	struct mount_wait mount_wait;
+	struct mount *mount;
+	struct ufs_req ufs;
+	struct rpc_pending peer;
+	struct store_req fill;
+	struct timer timer; /* of KEPT */
+};
+
+struct flights {
+	uint64_t fetching, kept; /* bytes */
+	struct list queued, active, all_kept;
+};
+
+/* The flight that has, or will have, the byte at `at`; NULL: none. */
+struct flight *flight_find(const struct file *f, uint64_t at);
+/* Starts what fetches the byte at `at`, wanted up to `end`.  `f` is known and
+ * `at` in it.  Never calls back before it returns. */
+struct flight *flight_start(struct file *f, uint64_t at, uint64_t end);
+static inline uint64_t flight_end(const struct flight *fl)
+{
+	return fl->offset + fl->len;
+}
+void flight_get(struct flight *fl);
+void flight_put(struct flight *fl);
+void flight_wait(struct flight *fl, struct waiter *wait, uint64_t until);
+void waiter_leave(struct waiter *wait);
+void flights_open(struct worker *w);
+/* Ends all that are under way, soon, and forgets those that are kept. */
+void flights_stop(struct worker *w);
+
+/* ---- history.c ---- */
+
+#define HISTORY_MAX 65536
+
+/* What became of a file's bytes here, or why an open found none. */
+enum fate {
+	FATE_NEW, /* never here */
+	FATE_CACHED,
+	FATE_NOT_ADMITTED, /* the policy kept others */
+	FATE_NO_ROOM,
+	FATE_UNSETTLED, /* changed too lately to be cached */
+	FATE_REMOVED,   /* evicted, or damaged */
+	FATE_DROPPED    /* freed, or another version came */
+};
+
+struct remembered {
+	uint64_t file;
+	uint64_t open_ms; /* 0: not opened */
+	const char *open; /* a constant word */
+	enum fate fate;
+};
+
+struct history {
+	struct map by_file; /* index + 1 in ring */
+	struct remembered *ring;
+	size_t next;
+};
+
+void history_open(struct worker *w, uint64_t file, bool complete, bool partly);
+void history_fate(struct worker *w, uint64_t file, enum fate fate);
+const struct remembered *history_get(const struct history *h, uint64_t file);
+void history_close(struct history *h);
+
+/* ---- grants.c ---- */
+
+struct grants {
+	struct map sessions; /* of rpc_session: struct held */
+};
+
+/* A descriptor for this session, the caller's, or a negative code. */
+int grant_take(struct worker *w, struct rpc_session *s, uint64_t file);
+/* Whether the session held it. */
+bool grant_release(struct worker *w, struct rpc_session *s, uint64_t file);
+void grants_lost(struct worker *w, struct rpc_session *s);
+/* The store's: any thread. */
+void grants_let_go(void *owner, const uint64_t *files, size_t n);
+void grants_close(struct worker *w);
+
+/* ---- control.c ---- */
+
+struct peer_worker {
+	uint32_t id;
+	char *address;
+	struct rpc_client *client; /* NULL until used */
+};
+
+struct control {
+	uint32_t id; /* ours; 0: not registered */
+	uint64_t heartbeat_ms, block_size;
+	bool telling, asking, full, stopped;
+	bool said; /* that there is no master */
+	struct buffer_u64 {
+		uint64_t *at;
+		size_t n, room;
+	} added, complete, removed;
+	struct worker_set set, before; /* arrays are ours */
+	struct peer_worker *peers;
+	size_t n_peers;
+	struct timer timer;
+	struct upcall tell, ask;
+	uint64_t evictions, evicted_bytes, not_admitted; /* counted so far */
+};
+
+void control_start(struct worker *w);
+void control_stop(struct worker *w);
+void control_close(struct worker *w);
+/* A worker that may have the block: the home if it is not us, else the home of
+ * the epoch before.  0: nobody.  *is_home: we are, as far as is known. */
+uint32_t control_source(struct worker *w, struct block_id block, bool *is_home);
+/* NULL: it is no more, or has no address. */
+struct rpc_client *control_peer(struct worker *w, uint32_t id);
+/* A newer epoch was heard of. */
+void control_epoch(struct worker *w, uint64_t epoch);
+
+/* ---- serve.c, read.c ---- */
+
+void serve_read(void *role, struct rpc_call *call, const void *request);
+void serve_load(void *role, struct rpc_call *call, const void *request);
+extern const rpc_handler worker_handlers[];
+extern const unsigned worker_n_handlers;
+
+/* ---- worker.c ---- */
+
+struct worker {
+	struct worker_options o;
+	struct loop *loop;
+	struct store *store;
+	struct rpc_identity identity;
+	struct rpc_server *server;
+	char **addresses; /* bound, NULL-terminated */
+
+	struct master_link master;
+	struct control control;
+	struct mounts mounts;
+	struct files files;
+	struct flights flights;
+	struct history history;
+	struct grants grants;
+
+	/* Posted or in flight, with a callback to come. */
+	unsigned busy;
+	bool stopping, served;
+	struct timer patience;
+	struct task stop_task;
+	void (*stopped)(void *owner);
+	void *stopped_owner;
+};
+
+uint64_t worker_wall_ms(const struct worker *w);
+static inline void worker_begin(struct worker *w)
+{
+	w->busy++;
+}
+void worker_end(struct worker *w);

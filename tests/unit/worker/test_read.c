@@ -1,0 +1,371 @@
+#include "worker_fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct fake_ufs_numbers *numbers(void)
+{
+	return fake_ufs_numbers(f.ufs);
+}
+
+static uint64_t in_store(uint64_t id)
+{
+	return store_present(f.nodes[0].store, id, 0, f.files[id].size);
+}
+
+static void a_small_file_is_fetched_once_and_whole(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	assert_int_equal(read_some(1, 5000, 77), 77);
+	assert_int_equal(numbers()->reads, 1);
+	assert_int_equal(numbers()->bytes, 100 * KIB);
+	assert_int_equal(in_store(1), 100 * KIB);
+	assert_int_equal(read_file(1), 100 * KIB);
+	assert_int_equal(read_some(1, 100 * KIB - 10, 100), 10);
+	assert_int_equal(read_some(1, 200 * KIB, 100), 0);
+	assert_int_equal(numbers()->reads, 1);
+	assert_int_equal(f.files_asked, 1);
+}
+
+static void an_empty_file(void **state ATTR_UNUSED)
+{
+	put_file(1, 0);
+	assert_int_equal(read_some(1, 0, 100), 0);
+	assert_int_equal(numbers()->reads, 0);
+}
+
+static void a_large_file_comes_in_ranges(void **state ATTR_UNUSED)
+{
+	uint64_t at;
+
+	put_file(1, 13 * MIB + 5);
+	for (at = 0; at < f.files[1].size; at += 512 * KIB)
+		assert_true(read_some(1, at, 512 * KIB) > 0);
+	assert_int_equal(in_store(1), 13 * MIB + 5);
+	assert_int_equal(numbers()->bytes, 13 * MIB + 5);
+	assert_in_range(numbers()->reads, 4, 5);
+}
+
+static void a_read_across_ranges(void **state ATTR_UNUSED)
+{
+	put_file(1, 13 * MIB + 5);
+	assert_int_equal(read_some(1, MIB - 7, 10 * MIB), 10 * MIB);
+	/* It reads from the front, so the rest of the range comes too. */
+	assert_int_equal(numbers()->bytes, 12 * MIB);
+	assert_int_equal(read_file(1), 13 * MIB + 5);
+	assert_int_equal(numbers()->bytes, 13 * MIB + 5);
+}
+
+static void a_random_read_fetches_its_pages_only(void **state ATTR_UNUSED)
+{
+	put_file(1, 50 * MIB);
+	assert_int_equal(read_some(1, 30 * MIB + 100, 10), 10);
+	assert_int_equal(numbers()->bytes, MIB);
+}
+
+static void however_many_ask_one_fetch(void **state ATTR_UNUSED)
+{
+	struct reading r[20];
+	unsigned i;
+
+	put_file(1, 300 * KIB);
+	fake_ufs_hold(f.ufs, true);
+	for (i = 0; i < ARRAY_SIZE(r); i++)
+		read_begin(&r[i], 0, 1, i * 10 * KIB, 100 * KIB);
+	run(100);
+	for (i = 0; i < ARRAY_SIZE(r); i++)
+		assert_int_equal(r[i].calls, 0);
+	fake_ufs_hold(f.ufs, false);
+	run(100);
+	for (i = 0; i < ARRAY_SIZE(r); i++) {
+		read_end(&r[i]);
+		assert_int_equal(r[i].n, 100 * KIB);
+		assert_int_equal(r[i].source, 2);
+	}
+	assert_int_equal(numbers()->reads, 1);
+	assert_int_equal(f.files_asked, 1);
+	assert_int_equal(f.mounts_asked, 1);
+}
+
+static void a_reader_that_goes_does_not_stop_the_fetch(void **state ATTR_UNUSED)
+{
+	struct reading a, b;
+
+	put_file(1, 300 * KIB);
+	fake_ufs_hold(f.ufs, true);
+	read_begin(&a, 0, 1, 0, 300 * KIB);
+	read_begin(&b, 0, 1, 0, 300 * KIB);
+	run(100);
+	rpc_cancel(&a.pending);
+	run(100);
+	read_end(&a);
+	assert_int_equal(a.code, -ECANCELED);
+	assert_int_equal(b.calls, 0);
+	fake_ufs_hold(f.ufs, false);
+	run(100);
+	read_end(&b);
+	assert_int_equal(b.n, 300 * KIB);
+	assert_int_equal(in_store(1), 300 * KIB);
+	assert_int_equal(numbers()->reads, 1);
+}
+
+static void what_is_not_admitted_is_served(void **state ATTR_UNUSED)
+{
+	uint64_t at;
+
+	node_stop(0);
+	f.capacity = MIB;
+	f.evictor = "retain";
+	node_start(0);
+	put_file(1, 2 * MIB);
+	for (at = 0; at < 2 * MIB; at += 128 * KIB)
+		assert_int_equal(read_some(1, at, 128 * KIB), 128 * KIB);
+	assert_int_equal(in_store(1), 0);
+	/* Small pieces do not fetch the whole again each. */
+	assert_int_equal(numbers()->reads, 1);
+	run(20000);
+	assert_int_equal(read_some(1, 0, 1), 1);
+	assert_int_equal(numbers()->reads, 2);
+}
+
+static void a_changed_file_is_stale_and_suspected(void **state ATTR_UNUSED)
+{
+	uint64_t old;
+
+	put_file(1, 300 * KIB);
+	old = f.files[1].content;
+	put_file(1, 300 * KIB);
+	f.files[1].content = old; /* the master does not know yet */
+	assert_int_equal(read_some(1, 0, 10), -ESTALE);
+	assert_int_equal(f.suspected[1], 1);
+	assert_int_equal(in_store(1), 0);
+}
+
+static void a_removed_file_is_stale(void **state ATTR_UNUSED)
+{
+	put_file(1, 300 * KIB);
+	fake_ufs_remove(f.ufs, "dir/file-1");
+	assert_int_equal(read_some(1, 0, 10), -ESTALE);
+	assert_int_equal(f.suspected[1], 1);
+}
+
+static void a_version_that_the_master_does_not_know_is_stale(
+	void **state ATTR_UNUSED)
+{
+	assert_int_equal(read_some(9, 0, 10), -ESTALE);
+}
+
+static void blocks_of_a_version_that_changed_go(void **state ATTR_UNUSED)
+{
+	put_file(1, 20 * MIB);
+	assert_int_equal(read_some(1, 0, 10), 10);
+	assert_true(in_store(1) > 0);
+	fake_ufs_remove(f.ufs, "dir/file-1");
+	assert_int_equal(read_some(1, 10 * MIB, 10), -ESTALE);
+	assert_int_equal(in_store(1), 0);
+}
+
+static void under_storage_that_fails_is_told(void **state ATTR_UNUSED)
+{
+	put_file(1, 300 * KIB);
+	fake_ufs_fail(f.ufs, 0, 1, -EIO);
+	assert_int_equal(read_file(1), -EIO);
+	assert_int_equal(f.suspected[1], 0);
+	assert_int_equal(read_file(1), 300 * KIB);
+}
+
+static void what_is_cached_needs_nobody_else(void **state ATTR_UNUSED)
+{
+	put_file(1, 300 * KIB);
+	read_file(1);
+	master_end();
+	fake_ufs_hold(f.ufs, true);
+	run(60000);
+	assert_int_equal(read_file(1), 300 * KIB);
+	assert_true(open_file(1).complete);
+	fake_ufs_hold(f.ufs, false);
+}
+
+static void what_is_not_cached_waits_for_the_master(void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	put_file(1, 300 * KIB);
+	master_end();
+	read_begin(&r, 0, 1, 0, 10);
+	run(5000);
+	assert_int_equal(r.calls, 0);
+	master_begin();
+	run(5000);
+	read_end(&r);
+	assert_int_equal(r.n, 10);
+}
+
+static void an_old_epoch_is_told_so(void **state ATTR_UNUSED)
+{
+	put_file(1, 300 * KIB);
+	put_file(2, 300 * KIB);
+	read_file(1);
+	f.epoch++;
+	run(3000);
+	f.epoch--;
+	/* What is here is right in any epoch. */
+	assert_int_equal(read_file(1), 300 * KIB);
+	assert_int_equal(read_file(2), ERR_WRONG_EPOCH);
+	f.epoch++;
+	assert_int_equal(read_file(2), 300 * KIB);
+}
+
+static void fetches_are_bounded(void **state ATTR_UNUSED)
+{
+	struct reading r[40];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(r); i++)
+		put_file(i, 16 * MIB);
+	fake_ufs_hold(f.ufs, true);
+	for (i = 0; i < ARRAY_SIZE(r); i++)
+		read_begin(&r[i], 0, i, 0, 16 * MIB);
+	run(1000);
+	assert_in_range(numbers()->reading, 1, 64);
+	fake_ufs_hold(f.ufs, false);
+	run(10000);
+	for (i = 0; i < ARRAY_SIZE(r); i++) {
+		read_end(&r[i]);
+		assert_int_equal(r[i].n, 16 * MIB);
+	}
+	assert_int_equal(numbers()->overlaps, 0);
+}
+
+static void a_file_is_loaded_whole(void **state ATTR_UNUSED)
+{
+	const struct load_request req = { .id = 1 };
+	struct load_reply reply;
+
+	put_file(1, 23 * MIB + 1);
+	assert_int_equal(call_worker(0, RPC_WORKER_METHOD(load), &req, &reply,
+				     sizeof(reply)),
+			 0);
+	assert_int_equal(reply.bytes, 23 * MIB + 1);
+	assert_int_equal(reply.fetched, 23 * MIB + 1);
+	assert_true(reply.complete);
+	assert_int_equal(in_store(1), 23 * MIB + 1);
+	assert_int_equal(call_worker(0, RPC_WORKER_METHOD(load), &req, &reply,
+				     sizeof(reply)),
+			 0);
+	assert_int_equal(reply.fetched, 0);
+	assert_true(reply.complete);
+}
+
+static void a_file_that_does_not_fit_is_not_loaded(void **state ATTR_UNUSED)
+{
+	const struct load_request req = { .id = 1 };
+	struct load_reply reply;
+
+	put_file(1, 100 * MIB);
+	assert_int_equal(call_worker(0, RPC_WORKER_METHOD(load), &req, &reply,
+				     sizeof(reply)),
+			 0);
+	assert_false(reply.complete);
+	assert_in_range(in_store(1), 1, 64 * MIB);
+}
+
+static void a_read_too_long_is_refused(void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	put_file(1, 100 * MIB);
+	read_begin(&r, 0, 1, 0, 17 * MIB);
+	run(100);
+	read_end(&r);
+	assert_int_equal(r.code, -EINVAL);
+}
+
+/* Two workers: who is not the home asks the home, and keeps nothing. */
+static void the_home_is_asked_before_under_storage(void **state ATTR_UNUSED)
+{
+	struct reading r;
+	unsigned i, asked = 0;
+
+	node_start(1);
+	for (i = 0; i < 20; i++) {
+		put_file(i, 100 * KIB);
+		read_begin(&r, 1, i, 0, 100 * KIB);
+		run(1000);
+		read_end(&r);
+		assert_int_equal(r.n, 100 * KIB);
+		read_begin(&r, 0, i, 0, 100 * KIB);
+		run(1000);
+		read_end(&r);
+		assert_int_equal(r.n, 100 * KIB);
+		asked += r.source == 1;
+		/* At one of the two, never at both. */
+		assert_int_equal(in_store(i) + store_present(f.nodes[1].store,
+							     i, 0, 100 * KIB),
+				 100 * KIB);
+	}
+	assert_in_range(asked, 3, 17);
+}
+
+static void what_the_home_before_has_is_not_fetched(void **state ATTR_UNUSED)
+{
+	struct reading r;
+	unsigned i, moved = 0;
+
+	for (i = 0; i < 20; i++) {
+		put_file(i, 100 * KIB);
+		read_file(i);
+	}
+	assert_int_equal(numbers()->reads, 20);
+	node_start(1);
+	/* The second knows no epoch before its first: tell it of one. */
+	f.epoch++;
+	run(3000);
+	for (i = 0; i < 20; i++) {
+		read_begin(&r, 1, i, 0, 100 * KIB);
+		run(1000);
+		read_end(&r);
+		assert_int_equal(r.n, 100 * KIB);
+		moved += r.source == 1;
+	}
+	assert_true(moved > 0);
+}
+
+static void a_home_that_is_gone_is_no_obstacle(void **state ATTR_UNUSED)
+{
+	struct reading r;
+	unsigned i;
+
+	node_start(1);
+	node_stop(1); /* and the master has not noticed */
+	f.live[1] = true;
+	for (i = 0; i < 10; i++) {
+		put_file(i, 100 * KIB);
+		read_begin(&r, 0, i, 0, 100 * KIB);
+		run(10000);
+		read_end(&r);
+		assert_int_equal(r.n, 100 * KIB);
+	}
+}
+
+TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
+	  TEST_WITH(an_empty_file), TEST_WITH(a_large_file_comes_in_ranges),
+	  TEST_WITH(a_read_across_ranges),
+	  TEST_WITH(a_random_read_fetches_its_pages_only),
+	  TEST_WITH(however_many_ask_one_fetch),
+	  TEST_WITH(a_reader_that_goes_does_not_stop_the_fetch),
+	  TEST_WITH(what_is_not_admitted_is_served),
+	  TEST_WITH(a_changed_file_is_stale_and_suspected),
+	  TEST_WITH(a_removed_file_is_stale),
+	  TEST_WITH(a_version_that_the_master_does_not_know_is_stale),
+	  TEST_WITH(blocks_of_a_version_that_changed_go),
+	  TEST_WITH(under_storage_that_fails_is_told),
+	  TEST_WITH(what_is_cached_needs_nobody_else),
+	  TEST_WITH(what_is_not_cached_waits_for_the_master),
+	  TEST_WITH(an_old_epoch_is_told_so), TEST_WITH(fetches_are_bounded),
+	  TEST_WITH(a_file_is_loaded_whole),
+	  TEST_WITH(a_file_that_does_not_fit_is_not_loaded),
+	  TEST_WITH(a_read_too_long_is_refused),
+	  TEST_WITH(the_home_is_asked_before_under_storage),
+	  TEST_WITH(what_the_home_before_has_is_not_fetched),
+	  TEST_WITH(a_home_that_is_gone_is_no_obstacle))
