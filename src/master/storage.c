@@ -6,6 +6,9 @@
 
 #include "base/mem.h"
 
+/* A second or so, where a storage's driver would go on for longer. */
+enum { CHECK_ATTEMPTS = 4 };
+
 struct storage {
 	struct storage_env env;
 	struct storage_look look;
@@ -82,7 +85,8 @@ static uint32_t mode_of(const struct storage *s, const struct ufs_stat *st)
 
 	if (!type)
 		type = S_IFREG;
-	if (!bits)
+	/* Who tells no owner tells no permissions; a file's own may be 0. */
+	if (!bits && st->uid == UINT32_MAX)
 		bits = type == S_IFDIR ? 0755 : type == S_IFLNK ? 0777 : 0644;
 	return type | (bits & ~s->look.umask);
 }
@@ -265,6 +269,8 @@ void storage_list(struct storage *s, struct storage_req *r, const char *path,
 {
 	begin(s, r, path, done);
 	r->ufs.limit = limit;
+	if (limit == 1) /* a mount's check: somebody waits for it */
+		r->ufs.attempts = CHECK_ATTEMPTS;
 	loop_post(s->env.ufs_loop, &r->task, go_list);
 }
 
