@@ -252,7 +252,7 @@ static void on_gone(void *owner)
 	jobs_close(&m->jobs);
 	workers_close(&m->workers);
 	loader_close(&m->loader);
-	mounts_close(&m->mounts);
+	mounts_end(&m->mounts);
 	free(m->block_size_warning);
 	free(m);
 	stopped(stopped_owner, true);
@@ -308,7 +308,7 @@ void master_kill(struct master *m, void (*stopped)(void *owner, bool clean),
 	cut_off(m);
 }
 
-void master_stop(struct master *m, void (*stopped)(void *owner, bool clean),
+void master_end(struct master *m, void (*stopped)(void *owner, bool clean),
 		 void *owner)
 {
 	m->stopped = stopped;

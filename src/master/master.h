@@ -50,7 +50,7 @@ struct master *master_start(const struct master_options *o);
 /* Answers what it has taken, for 5 s at most, then closes all and calls back;
  * `m` is gone then.  Not `clean`: under-storage has not answered by then, and
  * the loop may not turn again. */
-void master_stop(struct master *m, void (*stopped)(void *owner, bool clean),
+void master_end(struct master *m, void (*stopped)(void *owner, bool clean),
 		 void *owner);
 
 /* The same, without waiting for what it has taken. */

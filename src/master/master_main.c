@@ -78,7 +78,7 @@ static void stop(struct process *p, int status)
 		return;
 	p->stopping = true;
 	p->status = status;
-	master_stop(p->master, on_stopped, p);
+	master_end(p->master, on_stopped, p);
 }
 
 static void on_signal(void *owner, int fd, unsigned events ATTR_UNUSED)

@@ -15,7 +15,7 @@ void mounts_init(struct mounts *m, const struct storage_env *env,
 	map_init(&m->by_id);
 }
 
-void mounts_close(struct mounts *m)
+void mounts_end(struct mounts *m)
 {
 	struct map_slot *slot;
 	size_t at = 0;

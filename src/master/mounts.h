@@ -21,7 +21,7 @@ struct mounts {
 /* `key`: the cluster's, or NULL. */
 void mounts_init(struct mounts *m, const struct storage_env *env,
 		 const uint8_t *key);
-void mounts_close(struct mounts *m);
+void mounts_end(struct mounts *m);
 
 /* The storage of a mount; the mounts' own, storage_get() to keep it. */
 int mounts_storage(struct mounts *m, const struct namespace *ns, uint32_t id,

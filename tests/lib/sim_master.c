@@ -113,7 +113,7 @@ static void end(struct sim_master *s)
 
 void sim_master_stop(struct sim_master *s)
 {
-	master_stop(s->master, on_stopped, s);
+	master_end(s->master, on_stopped, s);
 	end(s);
 }
 
