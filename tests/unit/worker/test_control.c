@@ -1,0 +1,164 @@
+#include "worker_fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void a_worker_registers_and_tells_all(void **state ATTR_UNUSED)
+{
+	assert_int_equal(f.registered, 1);
+	assert_int_equal(f.fulls, 1);
+	assert_in_range(f.heartbeats, 2, 4);
+	run(10000);
+	assert_in_range(f.heartbeats, 11, 14);
+	assert_int_equal(f.fulls, 1);
+}
+
+static void what_changes_is_told_once(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	put_file(2, 50 * MIB);
+	read_file(1);
+	read_some(2, 0, 10);
+	run(3000);
+	assert_int_equal(f.added[1], 1);
+	assert_int_equal(f.complete[1], 1);
+	assert_int_equal(f.added[2], 1);
+	assert_int_equal(f.complete[2], 0);
+	store_drop(f.nodes[0].store, 1);
+	run(3000);
+	assert_int_equal(f.removed[1], 1);
+	assert_int_equal(f.removed[2], 0);
+}
+
+static void all_is_told_when_asked(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	read_file(1);
+	run(2000);
+	f.report = true;
+	run(2000);
+	assert_int_equal(f.fulls, 2);
+	assert_int_equal(f.added[1], 2);
+	assert_int_equal(f.complete[1], 2);
+	assert_int_equal(f.registered, 1);
+}
+
+static void a_master_that_forgot_us_is_registered_with(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	read_file(1);
+	run(2000);
+	f.register_again = true;
+	run(3000);
+	assert_int_equal(f.registered, 2);
+	assert_int_equal(f.fulls, 2);
+	assert_int_equal(f.added[1], 2);
+}
+
+static void a_master_that_was_away_is_told_all(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	master_end();
+	run(5000);
+	master_begin();
+	read_file(1);
+	run(5000);
+	assert_int_equal(f.fulls, 2);
+	assert_true(f.added[1] >= 1);
+}
+
+static void a_restart_finds_the_same_files(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	read_file(1);
+	run(2000);
+	node_stop(0);
+	node_start(0);
+	assert_int_equal(f.registered, 2);
+	assert_int_equal(f.complete[1], 2);
+	assert_int_equal(read_file(1), 100 * KIB);
+	assert_int_equal(fake_ufs_numbers(f.ufs)->reads, 1);
+}
+
+static bool stopped;
+
+static void on_stopped(void *owner ATTR_UNUSED)
+{
+	stopped = true;
+}
+
+static void stop_and_free(void)
+{
+	struct node *n = &f.nodes[0];
+
+	assert_true(stopped);
+	rpc_client_close(n->client);
+	n->client = NULL;
+	run(100);
+	store_close(n->store);
+	worker_free(n->worker);
+	n->worker = NULL;
+}
+
+static void a_stop_lets_calls_end(void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	stopped = false;
+	put_file(1, 300 * KIB);
+	fake_ufs_hold(f.ufs, true);
+	read_begin(&r, 0, 1, 0, 300 * KIB);
+	run(1000);
+	worker_stop(f.nodes[0].worker, on_stopped, NULL);
+	run(1000);
+	assert_int_equal(r.calls, 0);
+	assert_false(stopped);
+	fake_ufs_hold(f.ufs, false);
+	run(1000);
+	read_end(&r);
+	assert_int_equal(r.n, 300 * KIB);
+	stop_and_free();
+}
+
+static void a_stop_does_not_wait_for_ever(void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	stopped = false;
+	put_file(1, 300 * KIB);
+	fake_ufs_hold(f.ufs, true);
+	read_begin(&r, 0, 1, 0, 300 * KIB);
+	run(1000);
+	worker_stop(f.nodes[0].worker, on_stopped, NULL);
+	run(7000);
+	read_end(&r);
+	assert_true(r.code < 0);
+	stop_and_free();
+	fake_ufs_hold(f.ufs, false);
+}
+
+static void a_stop_with_the_master_away(void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	stopped = false;
+	put_file(1, 300 * KIB);
+	master_end();
+	read_begin(&r, 0, 1, 0, 300 * KIB);
+	run(1000);
+	worker_stop(f.nodes[0].worker, on_stopped, NULL);
+	run(7000);
+	read_end(&r);
+	assert_true(r.code < 0);
+	stop_and_free();
+}
+
+TEST_MAIN(TEST_WITH(a_worker_registers_and_tells_all),
+	  TEST_WITH(what_changes_is_told_once),
+	  TEST_WITH(all_is_told_when_asked),
+	  TEST_WITH(a_master_that_forgot_us_is_registered_with),
+	  TEST_WITH(a_master_that_was_away_is_told_all),
+	  TEST_WITH(a_restart_finds_the_same_files),
+	  TEST_WITH(a_stop_lets_calls_end),
+	  TEST_WITH(a_stop_does_not_wait_for_ever),
+	  TEST_WITH(a_stop_with_the_master_away))

@@ -1,0 +1,311 @@
+#include "worker_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CALL(name, req, reply) \
+	call_worker(0, RPC_WORKER_METHOD(name), req, reply, sizeof(*(reply)))
+
+/* The strings of a reply are gone by now; these are copied. */
+struct explained {
+	struct rpc_pending pending;
+	struct explain_reply reply;
+	char last_open[64];
+	uint64_t blocks[8];
+	int calls;
+};
+
+static void on_explained(struct rpc_pending *p, int code, const void *reply)
+{
+	struct explained *e = container_of(p, struct explained, pending);
+	size_t i;
+
+	assert_int_equal(code, 0);
+	e->calls++;
+	e->reply = *(const struct explain_reply *)reply;
+	snprintf(e->last_open, sizeof(e->last_open), "%.*s",
+		 (int)e->reply.last_open.len, e->reply.last_open.ptr);
+	for (i = 0; i < e->reply.blocks.n && i < ARRAY_SIZE(e->blocks); i++)
+		e->blocks[i] = e->reply.blocks.at[i];
+}
+
+static struct explained explain(uint64_t id)
+{
+	const struct explain_request req = { .id = id };
+	struct explained e = { 0 };
+
+	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(explain), &e.pending,
+		 &req, on_explained);
+	run(100);
+	assert_int_equal(e.calls, 1);
+	return e;
+}
+
+struct opening {
+	struct rpc_pending pending;
+	struct open_reply reply;
+	int calls, code, fd;
+};
+
+static void on_opened(struct rpc_pending *p, int code, const void *reply)
+{
+	struct opening *o = container_of(p, struct opening, pending);
+
+	o->calls++;
+	o->code = code;
+	o->fd = code ? -1 : p->fd;
+	if (reply)
+		o->reply = *(const struct open_reply *)reply;
+}
+
+static struct opening grant(uint64_t id)
+{
+	const struct open_request req = { .id = id, .grant = true };
+	struct opening o = { .fd = -1 };
+
+	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(open), &o.pending, &req,
+		 on_opened);
+	run(100);
+	assert_int_equal(o.calls, 1);
+	return o;
+}
+
+static bool is_granted(uint64_t id)
+{
+	struct store_file_state st = { 0 };
+
+	store_file_state(f.nodes[0].store, id, &st);
+	return st.granted;
+}
+
+static void release(uint64_t id)
+{
+	const struct release_request req = { .ids = { &id, 1 } };
+	struct release_reply reply;
+
+	assert_int_equal(CALL(release, &req, &reply), 0);
+}
+
+static void an_open_tells_length_and_completeness(void **state ATTR_UNUSED)
+{
+	struct open_reply reply;
+
+	put_file(1, 100 * KIB);
+	reply = open_file(1);
+	assert_int_equal(reply.length, 100 * KIB);
+	assert_false(reply.complete);
+	assert_int_equal(fake_ufs_numbers(f.ufs)->reads, 0);
+	read_file(1);
+	/* The open had learned what the read needs. */
+	assert_int_equal(f.files_asked, 1);
+	reply = open_file(1);
+	assert_int_equal(reply.length, 100 * KIB);
+	assert_true(reply.complete);
+	assert_false(reply.granted);
+}
+
+static void an_open_of_what_is_no_more_is_stale(void **state ATTR_UNUSED)
+{
+	const struct open_request req = { .id = 9 };
+	struct open_reply reply;
+
+	assert_int_equal(CALL(open, &req, &reply), -ESTALE);
+	f.file_code = -ENOENT;
+	assert_int_equal(CALL(open, &req, &reply), -ESTALE);
+}
+
+static void a_complete_file_is_granted(void **state ATTR_UNUSED)
+{
+	struct opening o;
+	char buf[1000];
+
+	put_file(1, 100 * KIB);
+	o = grant(1);
+	assert_int_equal(o.fd, -1);
+	read_file(1);
+	o = grant(1);
+	assert_true(o.fd >= 0 && o.reply.granted && o.reply.complete);
+	assert_int_equal(pread(o.fd, buf, sizeof(buf), 5000), sizeof(buf));
+	assert_int_equal(
+		fake_ufs_compare(f.files[1].content, 5000, buf, sizeof(buf)),
+		sizeof(buf));
+	close(o.fd);
+	assert_true(is_granted(1));
+	release(1);
+	assert_false(is_granted(1));
+}
+
+static void a_session_holds_a_file_once(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	read_file(1);
+	close(grant(1).fd);
+	close(grant(1).fd);
+	release(1);
+	assert_false(is_granted(1));
+	release(1); /* which it does not hold */
+}
+
+static void what_a_lost_session_held_is_free(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	read_file(1);
+	close(grant(1).fd);
+	assert_true(is_granted(1));
+	sim_net_cut(f.net, f.loop, f.nodes[0].loop);
+	run(1000);
+	assert_false(is_granted(1));
+}
+
+static void a_dropped_file_is_asked_back(void **state ATTR_UNUSED)
+{
+	uint64_t id = 1;
+	const struct drop_request req = { .ids = { &id, 1 } };
+	struct drop_reply reply;
+
+	put_file(1, 100 * KIB);
+	read_file(1);
+	close(grant(1).fd);
+	assert_int_equal(CALL(drop, &req, &reply), 0);
+	assert_int_equal(reply.files, 1);
+	assert_in_range(reply.bytes, 100 * KIB, 110 * KIB);
+	assert_int_equal(f.n_let_go, 1);
+	assert_int_equal(f.let_go[0], 1);
+	release(1);
+	assert_int_equal(read_file(1), 100 * KIB);
+	assert_int_equal(fake_ufs_numbers(f.ufs)->reads, 2);
+	assert_true(open_file(1).complete);
+}
+
+static void what_is_dropped_on_its_way_is_not_kept(void **state ATTR_UNUSED)
+{
+	uint64_t id = 1;
+	const struct drop_request req = { .ids = { &id, 1 } };
+	struct drop_reply reply;
+	struct reading r;
+
+	put_file(1, 100 * KIB);
+	fake_ufs_hold(f.ufs, true);
+	read_begin(&r, 0, 1, 0, 100 * KIB);
+	run(100);
+	assert_int_equal(CALL(drop, &req, &reply), 0);
+	fake_ufs_hold(f.ufs, false);
+	run(100);
+	read_end(&r);
+	assert_int_equal(r.n, 100 * KIB);
+	assert_false(open_file(1).complete);
+}
+
+static void explain_tells_where_and_why(void **state ATTR_UNUSED)
+{
+	struct explained e;
+
+	put_file(1, 100 * KIB);
+	e = explain(1);
+	assert_string_equal(e.last_open, "");
+	assert_int_equal(e.reply.present, 0);
+
+	open_file(1);
+	e = explain(1);
+	assert_string_equal(e.last_open, "miss: never cached");
+	assert_true(e.reply.last_open_ms > 1700000000000);
+
+	read_file(1);
+	open_file(1);
+	e = explain(1);
+	assert_string_equal(e.last_open, "hit");
+	assert_int_equal(e.reply.length, 100 * KIB);
+	assert_int_equal(e.reply.present, 100 * KIB);
+	assert_true(e.reply.complete && e.reply.verified);
+	assert_int_equal(e.reply.blocks.n, 1);
+	assert_int_equal(e.blocks[0], 0);
+}
+
+static void explain_tells_of_eviction(void **state ATTR_UNUSED)
+{
+	uint64_t id;
+
+	for (id = 1; id <= 10; id++) {
+		put_file(id, 10 * MIB);
+		read_file(id);
+	}
+	run(2000);
+	open_file(1);
+	assert_string_equal(explain(1).last_open, "miss: evicted");
+}
+
+static void explain_tells_of_the_policy(void **state ATTR_UNUSED)
+{
+	uint64_t id;
+
+	node_stop(0);
+	f.evictor = "retain";
+	node_start(0);
+	for (id = 1; id <= 10; id++) {
+		put_file(id, 10 * MIB);
+		read_file(id);
+	}
+	open_file(10);
+	assert_string_equal(explain(10).last_open, "miss: not admitted");
+	open_file(1);
+	assert_string_equal(explain(1).last_open, "hit");
+}
+
+static void blocks_are_numbered(void **state ATTR_UNUSED)
+{
+	struct explained e;
+
+	put_file(1, 600 * MIB);
+	read_some(1, 520 * MIB, 10);
+	read_some(1, 10 * MIB, 10);
+	e = explain(1);
+	assert_int_equal(e.reply.blocks.n, 2);
+	assert_int_equal(e.blocks[0], 0);
+	assert_int_equal(e.blocks[1], 2);
+}
+
+static void on_report(struct rpc_pending *p ATTR_UNUSED, int code,
+		      const void *reply)
+{
+	const struct worker_report_reply *r = reply;
+	bool found = false;
+	size_t i;
+
+	assert_int_equal(code, 0);
+	for (i = 0; i < r->numbers.n; i++) {
+		if (r->numbers.at[i].name.len != 5 ||
+		    memcmp(r->numbers.at[i].name.ptr, "files", 5) != 0)
+			continue;
+		assert_int_equal(r->numbers.at[i].value, 1);
+		found = true;
+	}
+	assert_true(found);
+	assert_int_equal(r->warnings.n, 0);
+}
+
+static void a_report_has_numbers(void **state ATTR_UNUSED)
+{
+	const struct worker_report_request req = { .all = true };
+	struct rpc_pending pending = { 0 };
+
+	put_file(1, 100 * KIB);
+	read_file(1);
+	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(worker_report), &pending,
+		 &req, on_report);
+	run(100);
+}
+
+TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
+	  TEST_WITH(an_open_of_what_is_no_more_is_stale),
+	  TEST_WITH(a_complete_file_is_granted),
+	  TEST_WITH(a_session_holds_a_file_once),
+	  TEST_WITH(what_a_lost_session_held_is_free),
+	  TEST_WITH(a_dropped_file_is_asked_back),
+	  TEST_WITH(what_is_dropped_on_its_way_is_not_kept),
+	  TEST_WITH(explain_tells_where_and_why),
+	  TEST_WITH(explain_tells_of_eviction),
+	  TEST_WITH(explain_tells_of_the_policy),
+	  TEST_WITH(blocks_are_numbered), TEST_WITH(a_report_has_numbers))
