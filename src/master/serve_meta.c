@@ -2,6 +2,7 @@
  * under-storage was asked. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +10,7 @@
 #include "base/mem.h"
 #include "master/state.h"
 
-#define PATH_BYTES 65536
+#define PATH_BYTES 16384
 
 struct attr attr_of(const struct inode_view *v)
 {
@@ -137,52 +138,48 @@ struct stat_op {
 	struct resolve resolve;
 };
 
-/* Where it lies in under-storage, empty above all mounts; the caller's. */
-static char *uri_of(const struct master *m, const struct inode_view *v,
-		    const struct mount_view *mount)
+/* Where it lies in under-storage, empty above all mounts; its length. */
+static size_t uri_of(const struct master *m, const struct inode_view *v,
+		     const struct mount_view *mount, char uri[2 * PATH_BYTES])
 {
-	char *below = mem_alloc(PATH_BYTES), *uri;
+	char below[PATH_BYTES];
+	int n;
 
 	if (!v->mount ||
-	    namespace_ufs_path(tree(m), v->id, below, PATH_BYTES) < 0) {
-		below[0] = '\0';
-		return below;
-	}
-	uri = mem_printf("%.*s%s%s", (int)mount->uri.len, mount->uri.ptr,
-			 below[0] ? "/" : "", below);
-	free(below);
-	return uri;
+	    namespace_ufs_path(tree(m), v->id, below, sizeof(below)) < 0)
+		return 0;
+	n = snprintf(uri, 2 * PATH_BYTES, "%.*s%s%s", (int)mount->uri.len,
+		     mount->uri.ptr, below[0] ? "/" : "", below);
+	return n < 2 * PATH_BYTES ? (size_t)n : 0;
 }
 
 static void reply_stat(struct master *m, struct rpc_call *call,
 		       const struct inode_view *v)
 {
+	char path[PATH_BYTES], mount_path[PATH_BYTES], uri[2 * PATH_BYTES];
+	struct stat_reply reply = { .attr = attr_of(v) };
 	struct mount_view mount = { 0 };
 	uint32_t holders[LIST_MAX];
 	struct namespace_totals t;
-	struct stat_reply reply = { .attr = attr_of(v) };
-	char *path = mem_alloc(PATH_BYTES), *mount_path, *uri;
-	ssize_t n = namespace_path(tree(m), v->id, path, PATH_BYTES);
+	ssize_t n = namespace_path(tree(m), v->id, path, sizeof(path));
 
-	mount_path = mem_alloc(PATH_BYTES);
-	if (v->mount && namespace_mount(tree(m), v->mount, &mount) == 0)
-		namespace_path(tree(m), mount.root, mount_path, PATH_BYTES);
-	uri = uri_of(m, v, &mount);
-	namespace_totals(tree(m), &t);
 	reply.path.ptr = path;
 	reply.path.len = n < 0 ? 0 : (size_t)n;
+	if (v->mount && namespace_mount(tree(m), v->mount, &mount) == 0) {
+		n = namespace_path(tree(m), mount.root, mount_path,
+				   sizeof(mount_path));
+		reply.mount_path.ptr = mount_path;
+		reply.mount_path.len = n < 0 ? 0 : (size_t)n;
+	}
+	namespace_totals(tree(m), &t);
 	reply.uri.ptr = uri;
-	reply.uri.len = strlen(uri);
-	reply.mount_path = str_of(mount_path);
+	reply.uri.len = uri_of(m, v, &mount, uri);
 	reply.block_size = t.block_size;
 	reply.holders.at = holders;
 	reply.holders.n = workers_holders(&m->workers, v->id, holders,
 					  ARRAY_SIZE(holders));
 	reply.complete_ms = v->complete_ms;
 	rpc_reply(call, &reply);
-	free(uri);
-	free(mount_path);
-	free(path);
 }
 
 static void on_stat_resolved(struct resolve *r, int code, const struct err *err)

@@ -10,3 +10,5 @@ check_PROGRAMS += %D%/test_raft_disk
 %C%_test_raft_disk_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_jobs
 %C%_test_jobs_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_process
+%C%_test_process_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
