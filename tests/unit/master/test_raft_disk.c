@@ -17,6 +17,7 @@
 
 #define ARENA    ((size_t)64 << 20)
 #define GUARD_MS 30000
+#define MANY     20000 /* bytes a checkpoint: so many that some are cut off */
 
 /* A journal on a real disk. */
 static struct fixture {
@@ -233,20 +234,38 @@ static void on_acknowledged(struct journal_req *req,
 	mount_number(req, f.numbers[i], on_acknowledged);
 }
 
-static void mount_for_ever(int said, uint64_t from)
+static int mount_for_ever(char **argv)
 {
 	size_t i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	f.said = said;
-	f.next = from;
+	f.dir = argv[1];
+	f.said = atoi(argv[2]);
+	f.next = (uint64_t)atoll(argv[3]);
+	f.checkpoint_bytes = MANY;
 	start();
 	for (i = 0; i < ARRAY_SIZE(f.reqs); i++) {
 		f.numbers[i] = f.next++;
 		mount_number(&f.reqs[i], f.numbers[i], on_acknowledged);
 	}
 	loop_uv_run(f.loop);
-	_exit(1);
+	return 1;
+}
+
+/* A program of its own: this one has threads by now. */
+static pid_t start_child(int said, uint64_t from)
+{
+	char *fd = mem_printf("%d", said);
+	char *number = mem_printf("%llu", (unsigned long long)from);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/proc/self/exe", "child", f.dir, fd, number, NULL);
+		_exit(1);
+	}
+	free(fd);
+	free(number);
+	return pid;
 }
 
 static void note(uint64_t number)
@@ -264,12 +283,8 @@ static void kill_after(int n)
 	pid_t pid;
 
 	assert_int_equal(pipe(said), 0);
-	pid = fork();
-	if (pid == 0) {
-		close(said[0]);
-		/* Not what the one before had in flight. */
-		mount_for_ever(said[1], f.last + 100);
-	}
+	/* Not what the one before had in flight. */
+	pid = start_child(said[1], f.last + 100);
 	close(said[1]);
 	while (n-- > 0) {
 		assert_int_equal(read(said[0], &number, 8), 8);
@@ -287,7 +302,7 @@ static void what_was_acknowledged_survives_kill_9(void **state ATTR_UNUSED)
 	uint64_t i;
 	int round;
 
-	f.checkpoint_bytes = 20000; /* many, so that some are cut short */
+	f.checkpoint_bytes = MANY;
 	for (round = 0; round < 5; round++) {
 		kill_after(500 + 137 * round);
 		start();
@@ -300,6 +315,15 @@ static void what_was_acknowledged_survives_kill_9(void **state ATTR_UNUSED)
 	}
 }
 
-TEST_MAIN(TEST_WITH(a_restart_gives_the_same_tree),
-	  TEST_WITH(a_missing_checkpoint_is_refused_with_its_name),
-	  TEST_WITH(what_was_acknowledged_survives_kill_9))
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_WITH(a_restart_gives_the_same_tree),
+		TEST_WITH(a_missing_checkpoint_is_refused_with_its_name),
+		TEST_WITH(what_was_acknowledged_survives_kill_9),
+	};
+
+	if (argc == 4)
+		return mount_for_ever(argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
