@@ -43,7 +43,8 @@ struct http_client {
 	struct loop *loop;
 	CURLM *multi;
 	struct timer timer;
-	unsigned max_in_flight, in_flight;
+	unsigned max_in_flight, first_in_flight, in_flight;
+	bool answered; /* the name of the server is known by now */
 	char *ca_file;
 	unsigned connect_timeout_ms, stall_s;
 
@@ -306,13 +307,35 @@ static void start(struct http_client *c, struct http_req *r)
 	must(curl_multi_add_handle(c->multi, h->easy));
 }
 
+/* Whether the host of this URL is an address of version 4 or 6. */
+static bool is_address(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	host = host ? host + 3 : url;
+	host += strspn(host, "0123456789.");
+	return host[0] == '[' || host[0] == ':' || host[0] == '/';
+}
+
+static bool has_room(const struct http_client *c, const struct http_req *r)
+{
+	if (c->in_flight < c->first_in_flight)
+		return true;
+	return c->in_flight < c->max_in_flight &&
+	       (c->answered || is_address(r->url));
+}
+
 static void pump(struct http_client *c)
 {
-	struct list *link;
+	struct http_req *r;
 
-	while (c->in_flight < c->max_in_flight &&
-	       (link = list_pop_front(&c->queue)))
-		start(c, list_entry(link, struct http_req, link));
+	while (!list_empty(&c->queue)) {
+		r = list_entry(c->queue.next, struct http_req, link);
+		if (!has_room(c, r))
+			break;
+		list_remove(&r->link);
+		start(c, r);
+	}
 }
 
 /* What curl's `code` is to us; sets r->retry. */
@@ -363,6 +386,7 @@ static void finish(struct http_req *r, CURLcode code)
 		r->retry = false;
 	}
 	list_remove(&r->link);
+	c->answered |= r->answer.status != 0;
 	if (h) {
 		must(curl_multi_remove_handle(c->multi, h->easy));
 		list_push_back(&c->idle, &h->link);
@@ -500,7 +524,9 @@ struct http_client *http_client_new(const struct http_config *config)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		abort();
 	c->loop = config->loop;
-	c->max_in_flight = config->max_in_flight;
+	c->max_in_flight = c->first_in_flight = config->max_in_flight;
+	if (config->first_in_flight)
+		c->first_in_flight = config->first_in_flight;
 	c->connect_timeout_ms = config->connect_timeout_ms;
 	c->stall_s = config->stall_s;
 	c->ca_file = config->ca_file ? mem_str(config->ca_file) : NULL;

@@ -27,6 +27,9 @@ struct http_config {
 	struct loop *loop;
 	const char *ca_file; /* NULL: the system's */
 	unsigned max_in_flight;
+	/* Until the first answer, if the server has a name: curl resolves it in
+	 * a thread for each request that finds it unknown.  0: the same. */
+	unsigned first_in_flight;
 	unsigned connect_timeout_ms;
 	unsigned stall_s;
 };

@@ -19,6 +19,7 @@ enum {
 	MAX_RETRY_AFTER_S = 30,
 	MAX_ERROR_BODY = 64 << 10,
 	WARN_EVERY_MS = 10000,
+	MAX_TOTAL_MS = 60000, /* without a byte, whatever is left to try */
 };
 
 void s3_call_init(struct s3_call *call, struct s3 *s3)
@@ -114,6 +115,8 @@ static bool on_body(struct http_req *http, const void *data, size_t len)
 /* Takes what this attempt brought off what is wanted; whether that was all. */
 static bool advance(struct s3_call *call)
 {
+	if (call->ranged && call->received)
+		call->since_ms = loop_now_ms(call->s3->ufs.env.loop);
 	call->from += call->received;
 	call->received = 0;
 	return call->ranged && call->from > call->to;
@@ -153,7 +156,7 @@ static void retry(struct s3_call *call)
 		call->done(call, 0);
 		return;
 	}
-	if (call->attempt >= max) {
+	if (call->attempt >= max || now - call->since_ms >= MAX_TOTAL_MS) {
 		err_set(&call->err, call->err.code, "%s (%u attempts)",
 			call->err.msg, call->attempt);
 		call->done(call, call->err.code);
@@ -378,6 +381,7 @@ void s3_call_start(struct s3_call *call)
 		text_add(&call->url, call->query);
 	}
 	call->attempt = 0;
+	call->since_ms = loop_now_ms(call->s3->ufs.env.loop);
 	call->waiting = call->cancelled = false;
 	call->err = (struct err){ 0 };
 	attempt(call);

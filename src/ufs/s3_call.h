@@ -1,8 +1,8 @@
 /*
- * One call to an S3 server, as often as it takes: signed anew for each attempt,
- * retried with back-off and jitter on 5xx, SlowDown, 429 (its Retry-After is
- * honoured), timeouts, resets and short bodies; a GET of a range goes on where
- * it broke off, for the same version.
+ * One call to an S3 server, as often as it takes (within bounds): signed anew
+ * for each attempt, retried with back-off and jitter on 5xx, SlowDown, 429 (its
+ * Retry-After is honoured), timeouts, resets and short bodies; a GET of a range
+ * goes on where it broke off, for the same version.
  *
  * All on the storage's loop.  Memory of a call (URL, headers) is kept for its
  * next use: s3_call_init() once, then any number of s3_call_start().
@@ -57,6 +57,7 @@ struct s3_call {
 	bool waiting, cancelled, checked;
 	int refused; /* why on_body() ended an attempt */
 	unsigned attempt;
+	uint64_t since_ms; /* it began, or last got on */
 	struct text path, url, fields, error_body;
 	const char *headers[S3_MAX_HEADERS + 1];
 };

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What to do about a code; %s is the region if `region`. */
+/* What to do about a code. */
 static const struct advice {
 	const char *code, *text;
 } advices[] = {
@@ -48,14 +48,17 @@ bool s3_error_passes(int status, const struct s3_error *e)
 	}
 }
 
-static bool is_about_region(int status, const struct s3_error *e)
+/* Whether another region is the reason; an answer to HEAD has no code. */
+static bool is_about_region(const struct http_answer *a,
+			    const struct s3_error *e)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(region_codes); i++)
 		if (strcmp(e->code, region_codes[i]) == 0)
 			return true;
-	return status == 301;
+	return a->status == 301 ||
+	       (a->status == 400 && !e->code[0] && a->bucket_region[0]);
 }
 
 static int to_code(int status)
@@ -106,13 +109,13 @@ int s3_error_answer(struct err *err, const struct s3_config *c,
 	const char *colon = e->message[0] ? ": " : "";
 	int code = to_code(a->status);
 
-	if (is_about_region(a->status, e) && region[0])
+	if (is_about_region(a, e) && region[0])
 		return err_set(err, code,
 			       "%d%s%s%s%s; the bucket is in region %s: give "
 			       "s3.region=%s",
 			       a->status, space, e->code, colon, e->message,
 			       region, region);
-	if (is_about_region(a->status, e))
+	if (is_about_region(a, e))
 		advice = "check s3.region and s3.endpoint";
 	return err_set(err, code, "%d%s%s%s%s%s%s", a->status, space, e->code,
 		       colon, e->message, advice ? "; " : "",

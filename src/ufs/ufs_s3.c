@@ -28,8 +28,9 @@
 
 enum {
 	MAX_IN_FLIGHT = 512,
+	FIRST_IN_FLIGHT = 16,
 	CONNECT_TIMEOUT_MS = 5000,
-	STALL_S = 30,
+	STALL_S = 20,
 	MAX_KEYS = 1000, /* a page; more is not given */
 };
 
@@ -66,6 +67,7 @@ static int s3_open(struct ufs **out, const struct ufs_env *env,
 		.loop = env->loop,
 		.ca_file = s3->config.ca_file,
 		.max_in_flight = MAX_IN_FLIGHT,
+		.first_in_flight = FIRST_IN_FLIGHT,
 		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
 		.stall_s = STALL_S,
 	});

@@ -13,7 +13,7 @@
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
-enum { MAX_IN_FLIGHT = 4, STALL_S = 1, MANY = 60 };
+enum { MAX_IN_FLIGHT = 4, FIRST_IN_FLIGHT = 2, STALL_S = 1, MANY = 60 };
 
 static struct fixture {
 	struct loop *loop;
@@ -82,6 +82,7 @@ static int setup(void **state ATTR_UNUSED)
 	f.client = http_client_new(&(struct http_config){
 		.loop = f.loop,
 		.max_in_flight = MAX_IN_FLIGHT,
+		.first_in_flight = FIRST_IN_FLIGHT,
 		.connect_timeout_ms = 2000,
 		.stall_s = STALL_S,
 	});
@@ -227,6 +228,27 @@ static void no_more_are_in_flight_than_allowed(void **state ATTR_UNUSED)
 	wait_for_requests(MAX_IN_FLIGHT);
 	pass(20);
 	assert_int_equal(http_fake_waiting(f.server), MAX_IN_FLIGHT);
+	for (i = 0; i < ARRAY_SIZE(g); i++)
+		http_fake_answer(f.server, OK, false);
+	loop_uv_run(f.loop);
+	for (i = 0; i < ARRAY_SIZE(g); i++)
+		assert_int_equal(g[i].rv, 0);
+}
+
+static void a_name_is_resolved_by_few_requests(void **state ATTR_UNUSED)
+{
+	struct get g[MAX_IN_FLIGHT + 1] = { 0 };
+	size_t i;
+
+	snprintf(f.url, sizeof(f.url), "http://localhost:%d/",
+		 http_fake_port(f.server));
+	for (i = 0; i < ARRAY_SIZE(g); i++)
+		submit(&g[i]);
+	wait_for_requests(FIRST_IN_FLIGHT);
+	pass(20);
+	assert_int_equal(http_fake_waiting(f.server), FIRST_IN_FLIGHT);
+	http_fake_answer(f.server, OK, false);
+	wait_for_requests(MAX_IN_FLIGHT); /* now that it is known */
 	for (i = 0; i < ARRAY_SIZE(g); i++)
 		http_fake_answer(f.server, OK, false);
 	loop_uv_run(f.loop);
@@ -384,6 +406,7 @@ TEST_MAIN(TEST_WITH(the_answers_fields_are_read),
 	  TEST_WITH(head_after_get_and_get_after_head),
 	  TEST_WITH(many_requests_share_a_few_connections),
 	  TEST_WITH(no_more_are_in_flight_than_allowed),
+	  TEST_WITH(a_name_is_resolved_by_few_requests),
 	  TEST_WITH(broken_connections_may_be_tried_again),
 	  TEST_WITH(a_refused_connection_may_be_tried_again),
 	  TEST_WITH(silence_is_a_timeout),

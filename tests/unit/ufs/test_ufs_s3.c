@@ -308,6 +308,13 @@ static void the_regions_name_is_passed_on(void **state ATTR_UNUSED)
 	assert_string_equal(f.req.err.msg,
 			    "s3://bucket/: 301; the bucket is in region "
 			    "eu-north-1: give s3.region=eu-north-1");
+	f.req.path = "k";
+	http_fake_answer(f.server,
+			 "HTTP/1.1 400 Bad\r\nConnection: close\r\n"
+			 "x-amz-bucket-region: eu-west-1\r\n\r\n",
+			 true);
+	run(f.ufs->ops->stat);
+	assert_non_null(strstr(f.req.err.msg, "give s3.region=eu-west-1"));
 }
 
 static void what_asks_for_patience_is_asked_again(void **state ATTR_UNUSED)
