@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "runtime/config.h"
 
 enum option_id {
 	OPT_ROLE = 256,
@@ -60,6 +61,61 @@ void command_help(FILE *out)
 	}
 	fprintf(out, "  %-26s %s\n", "-o WORD[,WORD...]",
 		"mount options: xattr, nonempty, noexec, noatime");
+}
+
+/* Prints `before``name``after` if it begins with `word`. */
+static void candidate(FILE *out, const char *word, const char *before,
+		      const char *name, const char *after)
+{
+	char *all = mem_printf("%s%s%s", before, name, after);
+
+	if (strncmp(all, word, strlen(word)) == 0)
+		fprintf(out, "%s\n", all);
+	free(all);
+}
+
+static void complete_keys(FILE *out, const char *word, const char *before)
+{
+	size_t i;
+
+	for (i = 0; i < CONFIG_N_KEYS; i++)
+		candidate(out, word, before, config_docs[i].name, "=");
+}
+
+/* --role=a,b: what could follow the last comma. */
+static void complete_roles(FILE *out, const struct command_roles *roles,
+			   const char *word, const char *before)
+{
+	const char *comma = strrchr(word, ',');
+	char *done = mem_strn(word, comma ? (size_t)(comma + 1 - word) : 0);
+	unsigned i;
+
+	for (i = 0; i < roles->n; i++)
+		candidate(out, word, *done ? done : before, roles->names[i],
+			  "");
+	free(done);
+}
+
+void command_complete(FILE *out, const struct command_roles *roles, int argc,
+		      char **argv)
+{
+	const char *word = argc > 0 ? argv[argc - 1] : "";
+	const char *before = argc > 1 ? argv[argc - 2] : "";
+	size_t i;
+
+	if (strcmp(before, "--set") == 0)
+		complete_keys(out, word, "");
+	else if (strcmp(before, "--role") == 0)
+		complete_roles(out, roles, word, "");
+	else if (strncmp(word, "--set=", 6) == 0)
+		complete_keys(out, word, "--set=");
+	else if (strncmp(word, "--role=", 7) == 0)
+		complete_roles(out, roles, word, "--role=");
+	else if (word[0] == '-')
+		for (i = 0; i < ARRAY_SIZE(rows); i++)
+			if (rows[i].help)
+				candidate(out, word, "--", rows[i].name,
+					  rows[i].arg ? "=" : "");
 }
 
 static void append(char ***list, unsigned *n, char *text)
@@ -251,6 +307,18 @@ static int parse_all(struct command *c, const struct command_roles *roles,
 	return rv ? rv : check(c, err);
 }
 
+/* ACACHED_MASTER, as commands take it; first, so that what options say wins. */
+static void take_environment(struct command *c)
+{
+	const char *env = getenv("ACACHED_MASTER");
+
+	if (!env || *env == '\0')
+		return;
+	append(&c->sets, &c->n_sets, NULL);
+	memmove(c->sets + 1, c->sets, (c->n_sets - 1) * sizeof(*c->sets));
+	c->sets[0] = mem_printf("master.addresses=%s", env);
+}
+
 int command_parse(struct command *c, const struct command_roles *roles,
 		  int argc, char **argv, struct err *err)
 {
@@ -261,6 +329,8 @@ int command_parse(struct command *c, const struct command_roles *roles,
 	rv = parse_all(c, roles, argc, argv, err);
 	if (rv)
 		command_close(c);
+	else if (!c->child && !command_has_role(c, "master"))
+		take_environment(c);
 	return rv;
 }
 

@@ -56,6 +56,11 @@ char **command_child_argv(const struct command *c, const char *role,
 /* The lines of --help about options. */
 void command_help(FILE *out);
 
+/* What could stand for the last of these words (without the program's name), a
+ * line each: for completion. */
+void command_complete(FILE *out, const struct command_roles *roles, int argc,
+		      char **argv);
+
 /*
  * Copies argv and overwrites, in the old one, the values of all options given
  * by --option: /proc/PID/cmdline shows them no longer.  For the life of the

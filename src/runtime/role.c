@@ -36,7 +36,7 @@ void role_ready(const struct role_env *env, const char *addresses)
 	char *packet;
 
 	keep_addresses(env->dir, addresses);
-	log_info("serving", "addresses=%s", addresses);
+	log_info("serving", "addresses=\"%s\"", addresses);
 	if (env->ctl_fd < 0) {
 		process_ready(addresses);
 		return;

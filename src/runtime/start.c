@@ -230,6 +230,7 @@ static unsigned plan(struct start *s, struct supervised *children)
 						   s->mount.point),
 			.fds = { s->locks[i] },
 			.n_fds = 1,
+			.after = i > 0 ? c->roles[0] : NULL,
 		};
 		free(log);
 		if (strcmp(c->roles[i], "fuse") == 0) {
@@ -247,6 +248,7 @@ static unsigned plan(struct start *s, struct supervised *children)
 				.n_fds = 1,
 				.drain_ms = UFS_DRAIN_MS,
 				.after = "master",
+				.command = true,
 			};
 		}
 	}

@@ -77,7 +77,7 @@ static uint64_t now_ms(void)
 
 static bool is_command(const struct child *c)
 {
-	return c->spec->after != NULL;
+	return c->spec->command;
 }
 
 static struct child *end_of(struct supervisor *s)
@@ -201,9 +201,9 @@ static bool may_start(struct supervisor *s, const struct child *c)
 	if (c->state != WAITING || now_ms() < c->start_ms)
 		return false;
 	for (other = s->children; other < end_of(s); other++)
-		if (is_command(c) && other->state != READY &&
+		if (c->starts == 0 && c->spec->after &&
 		    strcmp(other->spec->name, c->spec->after) == 0)
-			return false;
+			return other->state == READY;
 	return true;
 }
 

@@ -30,9 +30,11 @@ struct supervised {
 	unsigned ready_ms; /* it must be ready after so long; 0: one minute */
 	unsigned drain_ms; /* and gone so long after SIGTERM, else SIGKILL */
 
-	/* A command, started when `after` is ready; it must end with 0, once,
-	 * and what it writes last to its standard error says why if not. */
+	/* Its first start waits until this one is ready; NULL: for nobody. */
 	const char *after;
+	/* Not a role but a command: it must end with 0, once, and what it
+	 * writes last to its standard error says why if not. */
+	bool command;
 
 	/* What it is for can end from outside: then o->is_over() says so, and
 	 * this child is not started again, and everything ends if it was the

@@ -1,5 +1,7 @@
 check_PROGRAMS += %D%/test_config
 %C%_test_config_LDADD = libtest.a $(RUNTIME_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_config_text
+%C%_test_config_text_LDADD = libtest.a $(RUNTIME_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_loop
 %C%_test_loop_LDADD = libtest.a $(RUNTIME_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_metrics

@@ -86,6 +86,14 @@ static struct supervised *add(const char *name, const char *deed)
 	return &f.children[i];
 }
 
+static void add_command(const char *name, const char *deed)
+{
+	struct supervised *c = add(name, deed);
+
+	c->after = "a";
+	c->command = true;
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec t;
@@ -184,16 +192,24 @@ static void one_that_never_is_ready_is_given_up(void **state ATTR_UNUSED)
 static void a_command_runs_once_after_its_role(void **state ATTR_UNUSED)
 {
 	add("a", "serve");
-	add("c", "do")->after = "a";
+	add_command("c", "do");
 	assert_int_equal(supervisor_run(&f.o, &f.err), 0);
 	assert_string_equal(f.ready, "a=here");
 	notes_are("a serves 0\nc done -1\na ends 0\n");
 }
 
+static void a_role_waits_for_another(void **state ATTR_UNUSED)
+{
+	add("b", "serve")->after = "a";
+	add("a", "serve");
+	assert_int_equal(supervisor_run(&f.o, &f.err), 0);
+	notes_are("a serves 0\nb serves 0\na ends 0\nb ends 0\n");
+}
+
 static void a_command_that_fails_ends_all(void **state ATTR_UNUSED)
 {
 	add("a", "serve");
-	add("c", "say-and-fail")->after = "a";
+	add_command("c", "say-and-fail");
 	assert_int_equal(supervisor_run(&f.o, &f.err), -ECHILD);
 	assert_string_equal(f.err.msg, "c ended with status 1: no such bucket");
 	notes_are("a serves 0\na ends 0\n");
@@ -223,6 +239,7 @@ TEST_MAIN(TEST_WITH(the_last_started_is_ended_first),
 	  TEST_WITH(it_gives_up_in_the_end),
 	  TEST_WITH(one_that_never_is_ready_is_given_up),
 	  TEST_WITH(a_command_runs_once_after_its_role),
+	  TEST_WITH(a_role_waits_for_another),
 	  TEST_WITH(a_command_that_fails_ends_all),
 	  TEST_WITH(what_is_over_is_not_started_again),
 	  TEST_WITH(its_end_is_prepared))
