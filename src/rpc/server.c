@@ -16,7 +16,7 @@
 
 /* What one connection may have in flight; then it is read no further. */
 #define MAX_CALLS     4096
-#define MAX_BYTES     (8u << 20) /* of requests */
+#define MAX_BYTES     (2u << 20) /* of requests; decoded some 50 times that */
 #define BODY_SMALL    256
 #define ZONE_SIZE     1024
 #define MAX_FREE      256 /* calls kept for reuse */
