@@ -19,6 +19,12 @@ check_PROGRAMS += %D%/replay_s3_xml
 %C%_replay_journal_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZER='"journal"'
 %C%_replay_journal_LDADD = $(WIRE_LIBS)
 
+check_PROGRAMS += %D%/replay_connection
+%C%_replay_connection_SOURCES = %D%/fuzz_connection.c %D%/seeds_connection.c \
+	$(FUZZ_REPLAY)
+%C%_replay_connection_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZER='"connection"'
+%C%_replay_connection_LDADD = libtest.a $(RPC_LIBS)
+
 %C%_replay_s3_xml_SOURCES = %D%/fuzz_s3_xml.c %D%/seeds_s3_xml.c \
 	$(FUZZ_REPLAY)
 %C%_replay_s3_xml_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZER='"s3_xml"'
@@ -26,6 +32,7 @@ check_PROGRAMS += %D%/replay_s3_xml
 
 if FUZZERS
 noinst_PROGRAMS += %D%/fuzz_frame %D%/fuzz_messages %D%/fuzz_journal
+noinst_PROGRAMS += %D%/fuzz_connection
 noinst_PROGRAMS += %D%/fuzz_s3_xml
 FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 
@@ -35,6 +42,8 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_messages_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_journal_LDADD = $(WIRE_LIBS)
 %C%_fuzz_journal_LDFLAGS = $(FUZZER_LINK)
+%C%_fuzz_connection_LDADD = libtest.a $(RPC_LIBS)
+%C%_fuzz_connection_LDFLAGS = $(FUZZER_LINK)
 %C%_fuzz_s3_xml_LDADD = $(UFS_LIBS)
 %C%_fuzz_s3_xml_LDFLAGS = $(FUZZER_LINK)
 endif

@@ -15,6 +15,13 @@ enum fuzz_family {
 	FUZZ_CONNECTION,
 };
 
+/* The same of fuzz_connection. */
+enum fuzz_connection {
+	FUZZ_BEFORE_HELLO,
+	FUZZ_AFTER_HELLO,
+	FUZZ_TO_CLIENT,
+};
+
 typedef void (*fuzz_seed_fn)(const char *name, const uint8_t *data,
 			     size_t size);
 
