@@ -345,7 +345,8 @@ static void header_came(struct conn *c, size_t header, uint32_t payload)
 		frame_complete(c);
 		return;
 	}
-	if (c->phase != CONN_READY || c->frame.e.kind != FRAME_REPLY) {
+	if (c->phase != CONN_READY || c->server ||
+	    c->frame.e.kind != FRAME_REPLY) {
 		bad_frame(c, "raw bytes where there are none");
 		return;
 	}

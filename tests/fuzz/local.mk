@@ -48,5 +48,5 @@ FUZZER_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_s3_xml_LDFLAGS = $(FUZZER_LINK)
 endif
 
-EXTRA_DIST += \
-	%D%/corpus/frame
+EXTRA_DIST += %D%/corpus/connection
+EXTRA_DIST += %D%/corpus/frame

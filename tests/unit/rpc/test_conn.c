@@ -368,6 +368,7 @@ static void noise_after_the_hello_ends_that_connection(void **state)
 		{ FRAME_HELLO, 0, "\x90", 1, 0 },
 		{ FRAME_PROOF, 0, "\x90", 1, 0 },
 		{ FRAME_REPLY, 0, "\x90", 1, 0 },
+		{ FRAME_REPLY, 0, "\x90", 1, 100 },
 		{ FRAME_NOTICE, 1, "\x90", 1, 0 },
 		{ 99, 0, "\x90", 1, 0 },
 		{ FRAME_CALL, WORKER_CALL_open, "\x91\xc3", 2, 0 }, /* bool */
