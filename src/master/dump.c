@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,18 @@ static void dump_u32(json_t *o, const char *name, const schema_u32 *v)
 	json_object_set_new(o, name, json_integer(*v));
 }
 
+/* JSON's readers have no more than 53 bits, jansson 63: larger ones are text.
+ */
 static void dump_u64(json_t *o, const char *name, const schema_u64 *v)
 {
-	json_object_set_new(o, name, json_integer((json_int_t)*v));
+	char digits[24];
+
+	if (*v < UINT64_C(1) << 53) {
+		json_object_set_new(o, name, json_integer((json_int_t)*v));
+		return;
+	}
+	snprintf(digits, sizeof(digits), "%" PRIu64, *v);
+	json_object_set_new(o, name, json_string(digits));
 }
 
 static void dump_bool(json_t *o, const char *name, const schema_bool *v)

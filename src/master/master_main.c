@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -208,6 +209,20 @@ static int open_loops(struct process *p, struct err *err)
 	return 0;
 }
 
+/* raft's files lie by themselves. */
+static int open_raft(struct process *p, struct err *err)
+{
+	char *dir = mem_printf("%s/raft", p->env->dir);
+	int rv = 0;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		rv = err_set(err, -errno, "%s: %m", dir);
+	if (!rv)
+		rv = raft_disk_open(&p->disk, p->loop, dir, err);
+	free(dir);
+	return rv;
+}
+
 static int open_disk(struct process *p, struct err *err)
 {
 	int rv = secret_key_load(p->key, p->env->key_file, false, err);
@@ -217,7 +232,7 @@ static int open_disk(struct process *p, struct err *err)
 	if (!rv)
 		rv = checkpoints_open(&p->checkpoints, p->env->dir, err);
 	if (!rv)
-		rv = raft_disk_open(&p->disk, p->loop, p->env->dir, err);
+		rv = open_raft(p, err);
 	return rv;
 }
 
