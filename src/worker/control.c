@@ -216,7 +216,8 @@ static schema_u64_array part(struct buffer_u64 *b, size_t *left)
 static void told(struct buffer_u64 *b, size_t n)
 {
 	b->n -= n;
-	memmove(b->at, b->at + n, b->n * sizeof(*b->at));
+	if (b->n)
+		memmove(b->at, b->at + n, b->n * sizeof(*b->at));
 }
 
 static void on_told(struct upcall *call, int code, const void *reply);

@@ -102,7 +102,10 @@ static void end(struct sim_master *s)
 	for (i = 0; i < STOP_MS && !s->stopped; i++)
 		sim_run(s->near, 1);
 	assert(s->stopped);
-	sim_run(s->near, 1); /* what it posted at last */
+	/* What it posted at last, and under-storage's late answers. */
+	do
+		sim_run(s->near, 1);
+	while (i++ < STOP_MS && !list_empty(&s->loop->timers));
 	sim_net_leave(s->net, s->loop);
 	sim_raft_free(s->io);
 	workpool_close(s->pool);
