@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "master/entry.h"
 #include "master/recent.h"
+#include "runtime/metrics.h"
 
 #define LOG_MODULE "master"
 #include "runtime/log.h"
@@ -110,6 +111,7 @@ static void apply_record(struct journal *j, const struct journal_record *r,
 
 	namespace_apply(j->ns, r, &res);
 	j->n.records++;
+	metric_add(METRIC_journal_records, 1);
 	if (j->o.applied)
 		j->o.applied(j->o.owner, r, &res);
 	link = reqs ? list_pop_front(reqs) : NULL;
@@ -184,6 +186,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf,
 	}
 	j->n.index = index;
 	j->n.entries++;
+	metric_add(METRIC_journal_entries, 1);
 	j->n.bytes += buf->len;
 	recent_add(&j->recent, index, buf->base, buf->len);
 	if (apply_entry(j, buf->base, buf->len, mine ? &mine->reqs : NULL))
@@ -355,6 +358,13 @@ void journal_submit(struct journal *j, struct journal_record *record,
 
 /* Checkpoints. */
 
+static void checkpoint_failed(struct journal *j)
+{
+	j->n.checkpoint_failures++;
+	metric_add(METRIC_checkpoints_failed, 1);
+	j->not_before_ms = loop_now_ms(j->o.loop) + RETRY_MS;
+}
+
 static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[],
 			unsigned *n_bufs)
 {
@@ -372,8 +382,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[],
 	if (j->o.checkpoints->ops->begin(j->o.checkpoints, m.index, image, len,
 					 &err)) {
 		log_error("checkpoint not begun", "error=\"%s\"", err.msg);
-		j->n.checkpoint_failures++;
-		j->not_before_ms = loop_now_ms(j->o.loop) + RETRY_MS;
+		checkpoint_failed(j);
 		return RAFT_BUSY;
 	}
 	j->checkpoint = WRITING;
@@ -394,11 +403,11 @@ static void checkpoint_over(struct journal *j, bool ok)
 	j->checkpoint = IDLE;
 	if (ok) {
 		j->n.checkpoints++;
+		metric_add(METRIC_checkpoints, 1);
 		j->n.bytes -= j->at_bytes;
 		j->o.checkpoints->ops->trim(j->o.checkpoints);
 	} else if (!j->closing) {
-		j->n.checkpoint_failures++;
-		j->not_before_ms = loop_now_ms(j->o.loop) + RETRY_MS;
+		checkpoint_failed(j);
 	}
 	watch_growth(j);
 }

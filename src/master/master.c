@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "master/state.h"
+#include "runtime/metrics.h"
 
 #define LOG_MODULE "master"
 #include "runtime/log.h"
@@ -41,9 +42,12 @@ static void on_applied(void *owner, const struct journal_record *record,
 		       const struct namespace_result *res)
 {
 	struct master *m = owner;
+	struct namespace_totals t;
 
 	if (!m->serving || res->code)
 		return;
+	namespace_totals(journal_namespace(m->journal), &t);
+	metric_set(METRIC_inodes, t.inodes);
 	if (record->type == JOURNAL_mount || record->type == JOURNAL_unmount)
 		mounts_forget(&m->mounts, (uint32_t)res->id);
 	if (res->n_stale)
@@ -159,6 +163,7 @@ static void on_ready(void *owner, int code, const struct err *err)
 	code = listen_all(m, &why);
 	if (!code) {
 		m->serving = true;
+		metric_set(METRIC_inodes, t.inodes);
 		reach_all(m);
 		jobs_resume(&m->jobs);
 		log_info("master serves",
@@ -309,7 +314,7 @@ void master_kill(struct master *m, void (*stopped)(void *owner, bool clean),
 }
 
 void master_end(struct master *m, void (*stopped)(void *owner, bool clean),
-		 void *owner)
+		void *owner)
 {
 	m->stopped = stopped;
 	m->stopped_owner = owner;

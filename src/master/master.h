@@ -51,7 +51,7 @@ struct master *master_start(const struct master_options *o);
  * `m` is gone then.  Not `clean`: under-storage has not answered by then, and
  * the loop may not turn again. */
 void master_end(struct master *m, void (*stopped)(void *owner, bool clean),
-		 void *owner);
+		void *owner);
 
 /* The same, without waiting for what it has taken. */
 void master_kill(struct master *m, void (*stopped)(void *owner, bool clean),

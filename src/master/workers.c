@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 
+#include "runtime/metrics.h"
+
 #define LOG_MODULE "master"
 #include "runtime/log.h"
 

@@ -51,6 +51,17 @@
 	  "calls answered with an error")                                      \
 	M(COUNTER, bad_frames, "acached_bad_frames_total", "",                 \
 	  "connections closed for a bad frame")                                \
+	M(GAUGE, inodes, "acached_inodes", "",                                 \
+	  "files and directories that the master knows")                       \
+	M(GAUGE, workers_live, "acached_workers", "", "workers that are live") \
+	M(COUNTER, journal_records, "acached_journal_records_total", "",       \
+	  "commands applied to the namespace")                                 \
+	M(COUNTER, journal_entries, "acached_journal_entries_total", "",       \
+	  "entries of the journal that held them")                             \
+	M(COUNTER, checkpoints, "acached_checkpoints_total",                   \
+	  "result=\"done\"", "checkpoints of the namespace")                   \
+	M(COUNTER, checkpoints_failed, "acached_checkpoints_total",            \
+	  "result=\"failed\"", "")                                             \
 	M(HISTOGRAM, fill_us, "acached_fill_seconds", "",                      \
 	  "from a miss to its bytes")                                          \
 	M(COUNTER, upcalls_lookup, "acached_fuse_upcalls_total",               \

@@ -156,6 +156,45 @@ static pid_t child_of(pid_t pid)
 	return child;
 }
 
+/* How many descriptors a process has; -1: it is gone. */
+static int descriptors(pid_t pid)
+{
+	char *path = mem_printf("/proc/%d/fd", pid);
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int n = 0;
+
+	free(path);
+	if (!d)
+		return -1;
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.')
+			n++;
+	closedir(d);
+	return n;
+}
+
+static void the_child_keeps_nothing_open_but_its_file(void **state ATTR_UNUSED)
+{
+	int tries, n = 0, least = 1000;
+	pid_t child;
+
+	memset(f.arena.base, 'a', LARGE);
+	for (tries = 0; tries < 100 && least > 1; tries++) {
+		assert_int_equal(
+			f.c->ops->begin(f.c, 1, f.arena.base, LARGE, &f.err),
+			0);
+		child = child_of(getpid());
+		while (child && (n = descriptors(child)) > 1)
+			;
+		if (n > 0) /* 0: it has ended */
+			least = n;
+		assert_int_equal(f.c->ops->wait(f.c), 0);
+		f.c->ops->end(f.c);
+	}
+	assert_int_equal(least, 1);
+}
+
 /* A master that takes one checkpoint after the other. */
 static void checkpoint_for_ever(int said)
 {
@@ -214,4 +253,5 @@ TEST_MAIN(TEST_WITH(an_image_comes_back),
 	  TEST_WITH(the_image_is_that_of_the_beginning),
 	  TEST_WITH(the_two_newest_are_kept), TEST_WITH(damage_is_seen),
 	  TEST_WITH(a_cancelled_one_leaves_nothing),
+	  TEST_WITH(the_child_keeps_nothing_open_but_its_file),
 	  TEST_WITH(a_killed_master_takes_its_checkpoint_along))
