@@ -34,12 +34,28 @@ static void mount_end(struct mount_op *op)
 	free(op);
 }
 
+/* Answers that another URI is mounted at `path` already. */
+static void refuse_busy(struct master *m, struct rpc_call *call,
+			const schema_str *path)
+{
+	char *at = mem_alloc(PATH_BYTES);
+	struct mount_view v = { 0 };
+	schema_str uri = { "something else", 14 };
+
+	while (namespace_next_mount(tree(m), v.id, &v) == 0)
+		if (namespace_path(tree(m), v.root, at, PATH_BYTES) ==
+			    (ssize_t)path->len &&
+		    memcmp(at, path->ptr, path->len) == 0)
+			uri = v.uri;
+	rpc_fail(call, -EBUSY, "mount at %.*s: %.*s is mounted there",
+		 (int)path->len, path->ptr, (int)uri.len, uri.ptr);
+	free(at);
+}
+
 /* What the namespace's refusal means here. */
 static const char *why(int code)
 {
 	switch (code) {
-	case -EBUSY:
-		return "something else is mounted there";
 	case -EEXIST:
 	case -ENOTEMPTY:
 		return "there is something of that name already";
@@ -57,7 +73,9 @@ static void on_mounted(struct journal_req *journal,
 	const struct mount_reply reply = { (uint32_t)res->id, res->updated };
 	const schema_str *path = &op->req->path;
 
-	if (res->code)
+	if (res->code == -EBUSY)
+		refuse_busy(op->m, op->call, path);
+	else if (res->code)
 		rpc_fail(op->call, res->code, "mount at %.*s: %s",
 			 (int)path->len, path->ptr, why(res->code));
 	else

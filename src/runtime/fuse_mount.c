@@ -161,18 +161,27 @@ int fuse_mount_resolve(struct fuse_mount *m, const char *arg, struct err *err)
 	return 0;
 }
 
-/* Whether nobody serves a mountpoint any more.  Asked by a process of its own:
- * one that is served badly may never answer. */
+/* In a process of its own: whether a mountpoint says that nobody serves it. The
+ * kernel must not answer from what it remembers. */
+static bool is_cut(const char *point)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, point, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS,
+		     &st) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+/* Whether nobody serves a mountpoint any more.  One that is served badly may
+ * never answer, whoever asks. */
 static bool is_dead(const char *point)
 {
 	struct pollfd p = { .events = POLLIN };
-	struct stat st;
 	const pid_t pid = fork();
 	int status;
 
 	if (pid == 0)
-		_exit(stat(point, &st) < 0 &&
-		      (errno == ENOTCONN || errno == ECONNABORTED));
+		_exit(is_cut(point));
 	if (pid < 0)
 		return false;
 	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);

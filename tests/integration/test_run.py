@@ -33,8 +33,10 @@ def test_ufs_at_the_root_is_kept_and_another_refused(cluster, workdir, tree):
     cluster.start("--ufs", "file://" + top)
     acached.read_all(cluster.mountpoint, top)
     cluster.stop()
+    other = os.path.join(workdir, "other")
+    os.makedirs(other)
     s = cluster.spawn("--role=master,worker,fuse", "--state", cluster.state,
-                      "--ufs", "file://" + workdir, cluster.mountpoint)
+                      "--ufs", "file://" + other, cluster.mountpoint)
     assert s.process.wait(30) == 1
     assert "file://" + top in s.tail()
 
@@ -221,6 +223,7 @@ def test_a_busy_or_foreign_mountpoint_is_refused(clusters, workdir, tree):
     s = a.spawn("--role=master,worker,fuse", "--state", a.state, a.mountpoint)
     assert s.process.wait(30) == 1
     assert a.mountpoint in s.tail()
+    a.started.remove(s)
     subprocess.run(["umount", a.mountpoint], check=True)
     a.start()
     s = b.spawn("--role=master,worker,fuse", "--state", b.state, a.mountpoint)
