@@ -179,7 +179,7 @@ static void try_another(struct client_call *call, bool answered)
 		return;
 	}
 	w = workers_find(c, call->worker);
-	if (w && !answered)
+	if (w && !answered && w->rpc == call->pending.client)
 		worker_next_address(w);
 	workers_refresh(c);
 }

@@ -134,14 +134,17 @@ void serve_workers(void *role, struct rpc_call *call,
 		   const void *request ATTR_UNUSED)
 {
 	struct workers_reply reply = { 0 };
+	struct namespace_totals t;
 	struct worker_info *infos;
 	struct master *m = role;
 	schema_str *strings;
 
+	namespace_totals(journal_namespace(m->journal), &t);
 	infos = describe_workers(&m->workers, &strings);
 	reply.epoch = m->workers.epoch;
 	reply.workers.at = infos;
 	reply.workers.n = m->workers.n;
+	reply.block_size = t.block_size;
 	rpc_reply(call, &reply);
 	free(strings);
 	free(infos);

@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "rpc/conn.h"
@@ -469,12 +471,26 @@ void rpc_reply_file(struct rpc_call *call, const void *reply, int fd,
 	answer(call, o, len);
 }
 
+static void close_passed(void *fd)
+{
+	close((int)(intptr_t)fd);
+}
+
 void rpc_reply_fd(struct rpc_call *call, const void *reply, int fd)
 {
-	struct out *o = begin_reply(call, reply, FRAME_HAS_FD);
+	struct out *o;
 
 	assert(call->session->conn.peer.local);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		rpc_fail(call, -errno, "%s: no descriptor to pass: %s",
+			 call->method->name, err_text(-errno));
+		return;
+	}
+	o = begin_reply(call, reply, FRAME_HAS_FD);
 	o->write.pass_fd = fd;
+	o->sent = close_passed;
+	o->owner = (void *)(intptr_t)fd;
 	answer(call, o, 0);
 }
 

@@ -56,6 +56,7 @@ static void serve_open(void *role ATTR_UNUSED, struct rpc_call *call,
 {
 	const struct open_request *req = request;
 	const struct open_reply reply = { .length = req->id * 2 };
+	int fd;
 
 	f.opens++;
 	f.session = rpc_call_session(call);
@@ -68,7 +69,9 @@ static void serve_open(void *role ATTR_UNUSED, struct rpc_call *call,
 		f.held[f.n_held++] = call;
 		break;
 	case ID_FD:
-		rpc_reply_fd(call, &reply, f.file);
+		fd = dup(f.file);
+		rpc_reply_fd(call, &reply, fd);
+		close(fd); /* it has its own */
 		break;
 	default:
 		rpc_reply(call, &reply);
