@@ -19,6 +19,8 @@
 #include "runtime/log.h"
 
 #define RETRY_MS     1000
+#define SOON_MS      50 /* the first tries: roles start together */
+#define SOON_TRIES   40
 #define HEARTBEAT_MS 1000  /* until the master says otherwise */
 #define MAX_IDS      20000 /* of a heartbeat */
 
@@ -289,6 +291,10 @@ static void on_registered(struct upcall *call, int code, const void *reply)
 	struct control *c = &w->control;
 
 	c->telling = false;
+	if (code && c->tries++ < SOON_TRIES) {
+		again(w, SOON_MS);
+		return;
+	}
 	if (code) {
 		no_master(w, &call->pending.err);
 		again(w, RETRY_MS);

@@ -109,6 +109,13 @@ void file_forget_wait(struct file_wait *wait)
 	list_remove(&wait->link);
 }
 
+bool file_is_empty(const struct worker *w, uint64_t id)
+{
+	const struct file *f = map_get(&w->files.by_id, id);
+
+	return f && f->known && f->length == 0;
+}
+
 /* Who uses it goes on with it, but nothing of that is cached. */
 void file_drop(struct worker *w, uint64_t id)
 {

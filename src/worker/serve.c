@@ -21,13 +21,19 @@ struct opener {
 
 static void answer_unknown(struct opener *o, int code, const struct err *err)
 {
-	const struct open_reply reply = { .length = o->file->length };
+	const struct open_reply reply = {
+		.length = o->file->length,
+		.complete = o->file->length == 0,
+	};
 	struct worker *w = o->w;
 
-	if (code)
+	if (code) {
 		rpc_fail_err(o->call, code, err);
-	else
+	} else {
+		if (reply.complete)
+			history_open(w, o->file->id, true, true);
 		rpc_reply(o->call, &reply);
+	}
 	file_put(o->file);
 	free(o);
 	worker_end(w);
@@ -172,7 +178,9 @@ static void serve_explain(void *role, struct rpc_call *call,
 	struct store_file_state st = { .dir = "" };
 	struct explain_reply reply = { 0 };
 
-	store_file_state(w->store, req->id, &st);
+	/* An empty file has nothing to cache. */
+	if (store_file_state(w->store, req->id, &st))
+		st.complete = st.verified = file_is_empty(w, req->id);
 	reply.length = st.size;
 	reply.present = st.present;
 	reply.complete = st.complete;

@@ -131,6 +131,8 @@ void file_put(struct file *f);
 /* Whether it is known; else `wait` is told when it is, or why not. */
 bool file_know(struct file *f, struct file_wait *wait);
 void file_forget_wait(struct file_wait *wait);
+/* It is known to have no bytes. */
+bool file_is_empty(const struct worker *w, uint64_t id);
 /* Its version is no more, or it was dropped. */
 void file_drop(struct worker *w, uint64_t id);
 void files_close(struct worker *w);
@@ -253,7 +255,8 @@ struct control {
 	uint32_t id; /* ours; 0: not registered */
 	uint64_t heartbeat_ms, block_size;
 	bool telling, asking, full, stopped;
-	bool said; /* that there is no master */
+	bool said;      /* that there is no master */
+	unsigned tries; /* of registering */
 	struct buffer_u64 {
 		uint64_t *at;
 		size_t n, room;

@@ -224,6 +224,19 @@ static void explain_tells_where_and_why(void **state ATTR_UNUSED)
 	assert_int_equal(e.blocks[0], 0);
 }
 
+static void an_empty_file_is_always_there(void **state ATTR_UNUSED)
+{
+	const struct load_request req = { .id = 1 };
+	struct load_reply reply;
+
+	put_file(1, 0);
+	assert_true(open_file(1).complete);
+	assert_int_equal(CALL(load, &req, &reply), 0);
+	assert_true(reply.complete);
+	assert_true(explain(1).reply.complete);
+	assert_string_equal(explain(1).last_open, "hit");
+}
+
 static void explain_tells_of_eviction(void **state ATTR_UNUSED)
 {
 	uint64_t id;
@@ -306,6 +319,7 @@ TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(a_dropped_file_is_asked_back),
 	  TEST_WITH(what_is_dropped_on_its_way_is_not_kept),
 	  TEST_WITH(explain_tells_where_and_why),
+	  TEST_WITH(an_empty_file_is_always_there),
 	  TEST_WITH(explain_tells_of_eviction),
 	  TEST_WITH(explain_tells_of_the_policy),
 	  TEST_WITH(blocks_are_numbered), TEST_WITH(a_report_has_numbers))
