@@ -1,0 +1,175 @@
+#include "lib/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/tempdir.h"
+
+#define LOG_MODULE "test"
+#include "runtime/log.h"
+
+/* Standard error goes to a file meanwhile. */
+static struct fixture {
+	char *dir;
+	char file[4096];
+	int before;
+	char text[1 << 16];
+} f;
+
+static int setup(void **state ATTR_UNUSED)
+{
+	f.dir = tempdir_make();
+	snprintf(f.file, sizeof(f.file), "%s/log", f.dir);
+	f.before = dup(STDERR_FILENO);
+	return log_to_file(f.file);
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	dup2(f.before, STDERR_FILENO);
+	close(f.before);
+	log_configure("info", "logfmt", NULL);
+	log_copy_errors(-1);
+	tempdir_remove(f.dir);
+	return 0;
+}
+
+static void read_log(void)
+{
+	const int fd = open(f.file, O_RDONLY);
+	const ssize_t n = read(fd, f.text, sizeof(f.text) - 1);
+
+	close(fd);
+	f.text[n > 0 ? n : 0] = '\0';
+}
+
+/* What stands in the log, without the time in front. */
+static void wrote(const char *wanted)
+{
+	char *at;
+
+	read_log();
+	at = strstr(f.text, "level");
+	assert_non_null(at);
+	assert_string_equal(at, wanted);
+}
+
+static void a_line_is_pairs(void **state ATTR_UNUSED)
+{
+	log_warn("block lost", "block=%d dir=%s", 81, "/ssd0");
+	wrote("level=warn module=test event=\"block lost\" block=81 "
+	      "dir=/ssd0\n");
+	assert_memory_equal(f.text, "ts=2", 4);
+}
+
+static void values_with_blanks_are_quoted(void **state ATTR_UNUSED)
+{
+	log_info("read", "path=%s why=%s n=%d", "/a b c", "No such \"file\"",
+		 3);
+	wrote("level=info module=test event=read path=\"/a b c\" "
+	      "why=\"No such \\\"file\\\"\" n=3\n");
+}
+
+static void quotes_of_the_caller_are_kept(void **state ATTR_UNUSED)
+{
+	log_info("read", "path=\"%s\" n=%d", "/a x=1", 3);
+	wrote("level=info module=test event=read path=\"/a x=1\" n=3\n");
+}
+
+static void a_value_never_begins_a_line(void **state ATTR_UNUSED)
+{
+	log_info("read", "path=%s", "/a\nts=now level=error");
+	wrote("level=info module=test event=read path=\"/a\\u000ats=now\" "
+	      "level=error\n");
+}
+
+static void an_empty_value_is_quoted(void **state ATTR_UNUSED)
+{
+	log_info("read", "path=%s n=%d", "", 1);
+	wrote("level=info module=test event=read path=\"\" n=1\n");
+}
+
+static void json_is_an_object_a_line(void **state ATTR_UNUSED)
+{
+	log_configure("info", "json", "worker");
+	log_error("read failed", "path=%s bytes=%d why=\"%s\"", "/a\\b", 7,
+		  "no luck");
+	read_log();
+	assert_memory_equal(f.text, "{\"ts\":\"2", 8);
+	wrote("level\":\"error\",\"role\":\"worker\",\"module\":\"test\","
+	      "\"event\":\"read failed\",\"path\":\"/a\\\\b\",\"bytes\":7,"
+	      "\"why\":\"no luck\"}\n");
+}
+
+static void what_is_below_the_level_is_not_written(void **state ATTR_UNUSED)
+{
+	log_configure("warn", "logfmt", NULL);
+	log_info("quiet", "n=%d", 1);
+	read_log();
+	assert_string_equal(f.text, "");
+	log_configure("debug", "logfmt", NULL);
+	log_debug("loud", "n=%d", 1);
+	wrote("level=debug module=test event=loud n=1\n");
+}
+
+static void the_longest_line_is_whole(void **state ATTR_UNUSED)
+{
+	char path[3000];
+	size_t n;
+
+	memset(path, '\n', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	log_configure("info", "json", NULL);
+	log_info("read", "path=%s", path);
+	read_log();
+	n = strlen(f.text);
+	assert_true(n > 6000);
+	assert_string_equal(f.text + n - 3, "\"}\n");
+}
+
+static void the_last_error_is_known(void **state ATTR_UNUSED)
+{
+	char last[64], packet[64] = "";
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	log_copy_errors(pair[0]);
+	log_error("disk failed", "dir=%s", "/ssd0");
+	log_warn("other", "n=%d", 1);
+	log_last_error(last, sizeof(last));
+	assert_string_equal(last, "disk failed: dir=/ssd0");
+	assert_int_equal(read(pair[1], packet, sizeof(packet)), 23);
+	assert_string_equal(packet, "Edisk failed: dir=/ssd0");
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void a_long_file_is_begun_anew(void **state ATTR_UNUSED)
+{
+	char old[4200];
+	struct stat st;
+
+	snprintf(old, sizeof(old), "%s.1", f.file);
+	assert_int_equal(truncate(f.file, 17 << 20), 0);
+	assert_int_equal(log_to_file(f.file), 0);
+	log_info("read", "n=%d", 1);
+	assert_int_equal(stat(f.file, &st), 0);
+	assert_true(st.st_size < 1000);
+	assert_int_equal(stat(old, &st), 0);
+	assert_int_equal(st.st_size, 17 << 20);
+}
+
+TEST_MAIN(TEST_WITH(a_line_is_pairs), TEST_WITH(values_with_blanks_are_quoted),
+	  TEST_WITH(quotes_of_the_caller_are_kept),
+	  TEST_WITH(a_value_never_begins_a_line),
+	  TEST_WITH(an_empty_value_is_quoted),
+	  TEST_WITH(json_is_an_object_a_line),
+	  TEST_WITH(what_is_below_the_level_is_not_written),
+	  TEST_WITH(the_longest_line_is_whole),
+	  TEST_WITH(the_last_error_is_known),
+	  TEST_WITH(a_long_file_is_begun_anew))
