@@ -2,6 +2,7 @@ noinst_LIBRARIES += libufs.a
 libufs_a_SOURCES = \
 	%D%/beneath.c %D%/beneath.h \
 	%D%/http_client.c %D%/http_client.h \
+	%D%/own_dirs.c %D%/own_dirs.h \
 	%D%/s3_call.c %D%/s3_call.h \
 	%D%/s3_config.c %D%/s3_config.h \
 	%D%/s3_error.c %D%/s3_error.h \

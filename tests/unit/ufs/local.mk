@@ -1,6 +1,7 @@
 check_PROGRAMS += \
 	%D%/test_beneath \
 	%D%/test_http_client \
+	%D%/test_own_dirs \
 	%D%/test_s3_config \
 	%D%/test_s3_sign \
 	%D%/test_s3_xml \
@@ -9,6 +10,7 @@ check_PROGRAMS += \
 	%D%/test_ufs_s3
 %C%_test_beneath_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_http_client_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_own_dirs_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_config_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_sign_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_xml_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
