@@ -168,7 +168,7 @@ static void retry_later(struct client_call *call)
 }
 
 /* Another master or another way to the worker, the next time. */
-static void try_another(struct client_call *call, bool answered)
+static void try_another(struct client_call *call, bool answered, int code)
 {
 	struct client *c = call->client;
 	struct worker *w;
@@ -180,7 +180,7 @@ static void try_another(struct client_call *call, bool answered)
 	}
 	w = workers_find(c, call->worker);
 	if (w && !answered && w->rpc == call->pending.client)
-		worker_next_address(w);
+		worker_next_address(w, code);
 	workers_refresh(c);
 }
 
@@ -199,7 +199,7 @@ static void on_missing(struct client_call *call, int code)
 	const struct rpc_pending *p = &call->pending;
 
 	call->err = p->err;
-	try_another(call, p->answered);
+	try_another(call, p->answered, code);
 	if (call->once) {
 		finish(call, code, NULL);
 	} else if (code == ERR_WRONG_EPOCH && call->tries == 0) {

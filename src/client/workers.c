@@ -181,12 +181,18 @@ static void on_lost(void *owner)
 	struct worker *w = owner;
 
 	grants_forget(w->client, w->id);
+	w->lost = true;
 }
 
 struct rpc_client *worker_rpc(struct worker *w)
 {
 	struct client *c = w->client;
 
+	if (w->rpc && w->lost && w->current) {
+		disconnect(w);
+		w->current = 0; /* the nearest again */
+	}
+	w->lost = false;
 	if (!w->rpc) {
 		w->rpc = rpc_client_new(c->loop, w->addresses[w->current],
 					&c->identity);
@@ -202,10 +208,14 @@ bool worker_is_local(const struct worker *w)
 	       strncmp(w->addresses[w->current], "unix:", 5) == 0;
 }
 
-/* Unless others have a connection by now. */
-void worker_next_address(struct worker *w)
+/*
+ * Unless others have a connection by now.  A socket that is there and refuses
+ * is a worker of this host that starts again: by TCP there would be no grants.
+ */
+void worker_next_address(struct worker *w, int code)
 {
-	if (w->n_addresses < 2 || !w->rpc || rpc_client_is_ready(w->rpc))
+	if (w->n_addresses < 2 || !w->rpc || rpc_client_is_ready(w->rpc) ||
+	    (code == -ECONNREFUSED && worker_is_local(w)))
 		return;
 	w->current = (w->current + 1) % w->n_addresses;
 	disconnect(w);
