@@ -7,7 +7,7 @@
 #include "store/disk.h"
 
 /* Kept free for the index to grow. */
-#define SLACK (4 * DISK_UNIT)
+#define SLACK (8 * DISK_UNIT)
 
 /* How many files in use a search steps over before it gives up. */
 #define MAX_PINNED 1024

@@ -22,6 +22,7 @@
 #define SOON_MS      50 /* the first tries: roles start together */
 #define SOON_TRIES   40
 #define HEARTBEAT_MS 1000  /* until the master says otherwise */
+#define NEWS_MS      100   /* from a change to the heartbeat that tells it */
 #define MAX_IDS      20000 /* of a heartbeat */
 
 static void again(struct worker *w, uint64_t ms);
@@ -355,6 +356,17 @@ static void again(struct worker *w, uint64_t ms)
 {
 	if (!w->control.stopped)
 		loop_timer_start(w->loop, &w->control.timer, ms, on_beat);
+}
+
+void control_news(struct worker *w)
+{
+	struct control *c = &w->control;
+
+	if (c->telling || c->stopped || !c->id ||
+	    c->timer.at_ms <= loop_now_ms(w->loop) + NEWS_MS)
+		return;
+	loop_timer_stop(&c->timer);
+	again(w, NEWS_MS);
 }
 
 void control_start(struct worker *w)

@@ -175,6 +175,7 @@ static void on_filled(struct store_req *req, ssize_t result)
 		store_drop(w->store, fl->file->id);
 	else
 		history_fate(w, fl->file->id, FATE_CACHED);
+	control_news(w);
 	over(fl, 0, NULL);
 }
 

@@ -137,31 +137,34 @@ static void serve_drop(void *role, struct rpc_call *call, const void *request)
 	rpc_reply(call, &reply);
 }
 
-/* Whether any page of this range is here. */
-static bool has_any(struct worker *w, uint64_t file, uint64_t at, uint64_t end)
+static uint64_t bytes_in(struct worker *w, uint64_t file, uint64_t at,
+			 uint64_t end)
 {
-	for (; at < end; at += STORE_PAGE)
-		if (store_present(w->store, file, at, 1))
-			return true;
-	return false;
+	uint64_t sum = 0, n;
+
+	while (at < end) {
+		n = store_present(w->store, file, at, end - at);
+		sum += n;
+		at += n ? n : STORE_PAGE;
+	}
+	return sum;
 }
 
-/* Numbers of the blocks of which something is here; the caller frees them. */
+/* The bytes of each block that are here; the caller frees them. */
 static schema_u64_array list_blocks(struct worker *w, uint64_t file,
 				    uint64_t size)
 {
-	uint64_t block = w->control.block_size, at, end, *blocks;
+	uint64_t block = w->control.block_size, at, end, *bytes;
 	size_t n = 0;
 
 	if (!block)
 		block = size ? size : 1;
-	blocks = mem_array(size / block + 1, sizeof(*blocks));
+	bytes = mem_array(size / block + 1, sizeof(*bytes));
 	for (at = 0; at < size; at = end) {
 		end = size - at < block ? size : at + block;
-		if (has_any(w, file, at, end))
-			blocks[n++] = at / block;
+		bytes[n++] = bytes_in(w, file, at, end);
 	}
-	return (schema_u64_array){ blocks, n };
+	return (schema_u64_array){ bytes, n };
 }
 
 static schema_str str_of(const char *s)

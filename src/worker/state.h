@@ -277,6 +277,8 @@ void control_close(struct worker *w);
 uint32_t control_source(struct worker *w, struct block_id block, bool *is_home);
 /* NULL: it is no more, or has no address. */
 struct rpc_client *control_peer(struct worker *w, uint32_t id);
+/* Something is cached or gone that the master should know of soon. */
+void control_news(struct worker *w);
 /* A newer epoch was heard of. */
 void control_epoch(struct worker *w, uint64_t epoch);
 

@@ -221,7 +221,7 @@ static void explain_tells_where_and_why(void **state ATTR_UNUSED)
 	assert_int_equal(e.reply.present, 100 * KIB);
 	assert_true(e.reply.complete && e.reply.verified);
 	assert_int_equal(e.reply.blocks.n, 1);
-	assert_int_equal(e.blocks[0], 0);
+	assert_int_equal(e.blocks[0], 100 * KIB);
 }
 
 static void an_empty_file_is_always_there(void **state ATTR_UNUSED)
@@ -267,7 +267,7 @@ static void explain_tells_of_the_policy(void **state ATTR_UNUSED)
 	assert_string_equal(explain(1).last_open, "hit");
 }
 
-static void blocks_are_numbered(void **state ATTR_UNUSED)
+static void each_block_has_its_bytes(void **state ATTR_UNUSED)
 {
 	struct explained e;
 
@@ -275,9 +275,10 @@ static void blocks_are_numbered(void **state ATTR_UNUSED)
 	read_some(1, 520 * MIB, 10);
 	read_some(1, 10 * MIB, 10);
 	e = explain(1);
-	assert_int_equal(e.reply.blocks.n, 2);
-	assert_int_equal(e.blocks[0], 0);
-	assert_int_equal(e.blocks[1], 2);
+	assert_int_equal(e.reply.blocks.n, 3);
+	assert_int_equal(e.blocks[0], MIB);
+	assert_int_equal(e.blocks[1], 0);
+	assert_int_equal(e.blocks[2], MIB);
 }
 
 static void on_report(struct rpc_pending *p ATTR_UNUSED, int code,
@@ -322,4 +323,4 @@ TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(an_empty_file_is_always_there),
 	  TEST_WITH(explain_tells_of_eviction),
 	  TEST_WITH(explain_tells_of_the_policy),
-	  TEST_WITH(blocks_are_numbered), TEST_WITH(a_report_has_numbers))
+	  TEST_WITH(each_block_has_its_bytes), TEST_WITH(a_report_has_numbers))
