@@ -168,8 +168,9 @@ static void retry_later(struct client_call *call)
 }
 
 /* Another master or another way to the worker, the next time. */
-static void try_another(struct client_call *call, bool answered, int code)
+static void try_another(struct client_call *call, int code)
 {
+	const struct rpc_pending *p = &call->pending;
 	struct client *c = call->client;
 	struct worker *w;
 
@@ -179,7 +180,7 @@ static void try_another(struct client_call *call, bool answered, int code)
 		return;
 	}
 	w = workers_find(c, call->worker);
-	if (w && !answered && w->rpc == call->pending.client)
+	if (w && !p->answered && w->rpc == p->client)
 		worker_next_address(w, code);
 	workers_refresh(c);
 }
@@ -196,10 +197,8 @@ static bool is_missing(const struct rpc_pending *p, int code)
 
 static void on_missing(struct client_call *call, int code)
 {
-	const struct rpc_pending *p = &call->pending;
-
-	call->err = p->err;
-	try_another(call, p->answered, code);
+	call->err = call->pending.err;
+	try_another(call, code);
 	if (call->once) {
 		finish(call, code, NULL);
 	} else if (code == ERR_WRONG_EPOCH && call->tries == 0) {

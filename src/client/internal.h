@@ -23,8 +23,9 @@ struct worker {
 	char **addresses;
 	unsigned n_addresses;
 	unsigned current;       /* the address in use */
+	unsigned refused;       /* times in a row that nobody listened there */
+	uint64_t moved_ms;      /* when we left the first address */
 	bool listed;            /* in the set that is known */
-	bool lost;              /* a connection, since it was used last */
 	struct rpc_client *rpc; /* NULL: not yet used */
 };
 
@@ -97,7 +98,7 @@ struct worker *workers_for(struct client *c, struct block_id block,
 /* Its connection. */
 struct rpc_client *worker_rpc(struct worker *w);
 bool worker_is_local(const struct worker *w);
-/* Could not be reached: another address the next time. */
+/* Could not be reached: another address the next time, perhaps. */
 void worker_next_address(struct worker *w, int code);
 
 /* ---- read.c ---- */

@@ -7,6 +7,10 @@
 #include "base/mem.h"
 #include "runtime/log.h"
 
+#define GO_BACK_MS      5000  /* after this to a better address if idle */
+#define GO_BACK_BUSY_MS 30000 /* or at all events */
+#define STAY_LOCAL      20    /* refused connects */
+
 static void free_addresses(struct worker *w)
 {
 	unsigned i;
@@ -180,19 +184,36 @@ static void on_lost(void *owner)
 {
 	struct worker *w = owner;
 
+	w->refused = 0;
 	grants_forget(w->client, w->id);
-	w->lost = true;
+}
+
+bool worker_is_local(const struct worker *w)
+{
+	return w->n_addresses &&
+	       strncmp(w->addresses[w->current], "unix:", 5) == 0;
+}
+
+/* Back to the first address, which is the best, if that is worth a look and
+ * nobody is held up by it. */
+static void go_back(struct worker *w)
+{
+	uint64_t away = loop_now_ms(w->client->loop) - w->moved_ms;
+
+	if (away < GO_BACK_MS ||
+	    (w->rpc && !rpc_client_is_idle(w->rpc) && away < GO_BACK_BUSY_MS))
+		return;
+	w->current = 0;
+	w->refused = 0;
+	disconnect(w);
 }
 
 struct rpc_client *worker_rpc(struct worker *w)
 {
 	struct client *c = w->client;
 
-	if (w->rpc && w->lost && w->current) {
-		disconnect(w);
-		w->current = 0; /* the nearest again */
-	}
-	w->lost = false;
+	if (w->current > 0)
+		go_back(w);
 	if (!w->rpc) {
 		w->rpc = rpc_client_new(c->loop, w->addresses[w->current],
 					&c->identity);
@@ -202,22 +223,19 @@ struct rpc_client *worker_rpc(struct worker *w)
 	return w->rpc;
 }
 
-bool worker_is_local(const struct worker *w)
-{
-	return w->n_addresses &&
-	       strncmp(w->addresses[w->current], "unix:", 5) == 0;
-}
-
-/*
- * Unless others have a connection by now.  A socket that is there and refuses
- * is a worker of this host that starts again: by TCP there would be no grants.
- */
 void worker_next_address(struct worker *w, int code)
 {
-	if (w->n_addresses < 2 || !w->rpc || rpc_client_is_ready(w->rpc) ||
-	    (code == -ECONNREFUSED && worker_is_local(w)))
+	/* Others may have a connection by now. */
+	if (w->n_addresses < 2 || rpc_client_is_ready(w->rpc))
+		return;
+	/* A socket file is there: its worker has been, and restarts soon. */
+	if (worker_is_local(w) &&
+	    (code == -ECONNREFUSED || code == -ECONNRESET) &&
+	    w->refused++ < STAY_LOCAL)
 		return;
 	w->current = (w->current + 1) % w->n_addresses;
+	w->refused = 0;
+	w->moved_ms = loop_now_ms(w->client->loop);
 	disconnect(w);
 }
 

@@ -484,3 +484,8 @@ bool rpc_client_is_ready(const struct rpc_client *c)
 {
 	return c->ready;
 }
+
+bool rpc_client_is_idle(const struct rpc_client *c)
+{
+	return list_empty(&c->pending);
+}

@@ -69,6 +69,8 @@ void rpc_call_encoded(struct rpc_client *c, const struct rpc_method *method,
 
 /* Connected, and the handshake done: as far as we know, the peer is there. */
 bool rpc_client_is_ready(const struct rpc_client *c);
+/* No call is in flight. */
+bool rpc_client_is_idle(const struct rpc_client *c);
 
 /* The callback comes with -ECANCELED, or with the result if that was too
  * late.  The peer is told. */

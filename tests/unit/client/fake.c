@@ -55,13 +55,18 @@ static void serve_getattr(void *role, struct rpc_call *call,
 		rpc_reply(call, &reply);
 }
 
+static schema_str str_of(const char *s)
+{
+	return (schema_str){ s, s ? strlen(s) : 0 };
+}
+
 static void serve_workers(void *role, struct rpc_call *call,
 			  const void *request ATTR_UNUSED)
 {
 	struct fake_node *n = role;
 	struct fake *f = n->fake;
 	struct worker_info info[3] = { 0 };
-	schema_str addresses[3];
+	schema_str addresses[3][2];
 	struct workers_reply reply = {
 		.epoch = f->epoch,
 		.workers = { info, f->n_workers },
@@ -71,11 +76,11 @@ static void serve_workers(void *role, struct rpc_call *call,
 
 	f->set_asked++;
 	for (i = 0; i < f->n_workers; i++) {
-		addresses[i].ptr = f->worker[i].address;
-		addresses[i].len = strlen(f->worker[i].address);
+		addresses[i][0] = str_of(f->worker[i].address);
+		addresses[i][1] = str_of(f->worker[i].second);
 		info[i].id = f->worker[i].id;
-		info[i].addresses.at = &addresses[i];
-		info[i].addresses.n = 1;
+		info[i].addresses.at = addresses[i];
+		info[i].addresses.n = f->worker[i].second ? 2 : 1;
 		info[i].host = (schema_str){ "here", 4 };
 		info[i].capacity = 1000;
 		info[i].live = true;
@@ -183,7 +188,10 @@ void fake_start(struct fake_node *n)
 	};
 
 	n->server = rpc_server_new(n->loop, &service, &me);
-	if (rpc_server_listen(n->server, n->address, NULL, NULL))
+	if (!n->first_is_away &&
+	    rpc_server_listen(n->server, n->address, NULL, NULL))
+		abort();
+	if (n->second && rpc_server_listen(n->server, n->second, NULL, NULL))
 		abort();
 }
 

@@ -16,12 +16,13 @@ enum { FAKE_GRANTED = 7, FAKE_GONE = 13 }; /* ids */
 struct fake_node {
 	struct fake *fake;
 	struct loop *loop;
-	struct rpc_server *server; /* NULL: it is down */
-	const char *address;
+	struct rpc_server *server;    /* NULL: it is down */
+	const char *address, *second; /* NULL: has one address */
 	uint32_t id;
 	struct rpc_session *session; /* the last that opened */
 
 	bool not_leader, hold;
+	bool first_is_away; /* nobody listens there when it starts */
 	int calls, opens, reads, released, cancelled, lost;
 	uint64_t sequence[8]; /* of mounts that came */
 	int mounts;
@@ -34,7 +35,6 @@ struct fake {
 	struct fake_node master[2], worker[3];
 	unsigned n_workers; /* in the set */
 	uint64_t epoch;
-	bool tcp_only;
 	int set_asked;
 	char *dir;
 	int file; /* what is granted */

@@ -299,6 +299,34 @@ static void a_lost_worker_takes_its_grants_along(void **state ATTR_UNUSED)
 	assert_int_equal(f.fake.worker[0].opens, 2);
 }
 
+/* The other address is local too, so that it needs no key, but no better. */
+static void a_second_address_serves_until_the_first_does(
+	void **state ATTR_UNUSED)
+{
+	struct fake_node *n = &f.fake.worker[0];
+
+	fake_stop(n);
+	n->second = "unix:/w0b";
+	n->first_is_away = true;
+	fake_start(n);
+	start_read(5, 0, 10);
+	fake_run(&f.fake, 15000);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.n, 10);
+	fake_stop(n);
+	n->first_is_away = false;
+	fake_start(n);
+	read_and_compare(5, 0, 10, 10);
+	fake_run(&f.fake, 31000);
+	fake_stop(n);
+	n->second = NULL;
+	fake_start(n); /* at the first one only */
+	start_read(5, 0, 10);
+	fake_run(&f.fake, 3000);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.n, 10);
+}
+
 static void closing_cancels_reads(void **state ATTR_UNUSED)
 {
 	f.fake.worker[0].hold = true;
@@ -328,4 +356,5 @@ TEST_MAIN(TEST_WITH(bytes_come_from_a_worker),
 	  TEST_WITH(an_idle_grant_is_let_go_when_asked),
 	  TEST_WITH(a_grant_in_use_is_let_go_after_use),
 	  TEST_WITH(a_lost_worker_takes_its_grants_along),
+	  TEST_WITH(a_second_address_serves_until_the_first_does),
 	  TEST_WITH(closing_cancels_reads))
