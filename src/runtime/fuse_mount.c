@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -316,22 +317,25 @@ static int receive_fd(int sock)
 	return fd;
 }
 
-static int attach_as_user(struct fuse_mount *m, struct err *err)
+/* The options as fusermount3 takes them. */
+static char *user_options(const struct fuse_mount *m)
 {
 	char *source = escaped_source(m), *options;
-	int sp[2], rv = 0;
-	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sp) < 0) {
-		free(source);
-		return err_set(err, -errno, "socketpair: %m");
-	}
 	options = mem_printf(
 		"ro,nosuid,nodev,default_permissions,max_read=" MAX_READ
 		",subtype=acached,fsname=%s%s%s%s",
 		source, others_allowed() ? ",allow_other" : "",
 		m->flags & MS_NOEXEC ? ",noexec" : "",
 		m->flags & MS_NOATIME ? ",noatime" : "");
+	free(source);
+	return options;
+}
+
+/* Runs fusermount3, which sends /dev/fuse by `sock`; its pid. */
+static pid_t run_fusermount(const struct fuse_mount *m, int sock, int said)
+{
+	char *options = user_options(m);
 	char *const argv[] = { (char *)(uintptr_t) "fusermount3",
 			       (char *)(uintptr_t) "-o",
 			       options,
@@ -341,26 +345,50 @@ static int attach_as_user(struct fuse_mount *m, struct err *err)
 	const struct spawn s = { .program = "fusermount3",
 				 .argv = argv,
 				 .variable = "_FUSE_COMMFD=3",
-				 .fds = { sp[1] },
+				 .fds = { sock },
 				 .n_fds = 1,
-				 .out_fd = -1,
-				 .err_fd = -1 };
+				 .out_fd = said,
+				 .err_fd = said };
+	const pid_t pid = spawn(&s);
 
-	pid = spawn(&s);
+	free(options);
+	return pid;
+}
+
+static int refused(const struct fuse_mount *m, int said, struct err *err)
+{
+	char text[256];
+	const ssize_t n = pread(said, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return err_set(err, -EPERM, "%s: %s", m->point,
+		       *text ? text : "fusermount3 is missing: install fuse3");
+}
+
+static int attach_as_user(struct fuse_mount *m, struct err *err)
+{
+	const int said = memfd_create("said", MFD_CLOEXEC);
+	int sp[2], rv = 0;
+	pid_t pid;
+
+	if (said < 0)
+		return err_set(err, -errno, "memfd_create: %m");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sp) < 0) {
+		rv = err_set(err, -errno, "socketpair: %m");
+		close(said);
+		return rv;
+	}
+	pid = run_fusermount(m, sp[1], said);
 	close(sp[1]);
 	if (pid > 0)
 		m->fd = receive_fd(sp[0]);
 	close(sp[0]);
 	if (pid < 0 || spawn_wait(pid) != 0 || m->fd < 0)
-		rv = err_set(err, -EPERM,
-			     "%s: fusermount3 could not mount it (package "
-			     "fuse3; without root the mountpoint must be your "
-			     "own)",
-			     m->point);
+		rv = refused(m, said, err);
 	else
 		fcntl(m->fd, F_SETFL, O_NONBLOCK);
-	free(source);
-	free(options);
+	close(said);
 	return rv;
 }
 
