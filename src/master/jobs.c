@@ -14,6 +14,8 @@
 
 #define TURN       256 /* inodes a job walks over before others have a turn */
 #define TRIES      5
+#define TRIES_GONE 30 /* while a worker is away */
+#define TRIES_PART 3  /* while it has cached a part only */
 #define WAIT_MS    1000
 #define EXPLAIN_MS 30000
 
@@ -167,13 +169,30 @@ static void on_file_again(struct timer *t)
 	try_file(container_of(t, struct file_op, again));
 }
 
+static unsigned tries_for(int code)
+{
+	switch (code) {
+	case ERR_NO_WORKER:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -ECANCELED:
+	case -EPIPE:
+	case -ETIMEDOUT:
+		return TRIES_GONE;
+	case ERR_NOT_ADMITTED:
+		return TRIES_PART;
+	default:
+		return TRIES;
+	}
+}
+
 static void later(struct file_op *op, int code, const char *text)
 {
 	struct job *job = op->job;
 
 	if (job->cancelled || job->jobs->stopping)
 		file_over(op, 0, NULL);
-	else if (++op->tries >= TRIES)
+	else if (++op->tries >= tries_for(code))
 		file_over(op, code, text);
 	else
 		loop_timer_start(job->jobs->o.loop, &op->again, WAIT_MS,
@@ -190,7 +209,9 @@ static void on_loaded(struct rpc_pending *p, int code, const void *reply)
 		return;
 	}
 	if (!r->complete) {
-		file_over(op, -ENOSPC, "the worker has no room for all of it");
+		/* A file that changed a moment ago is cached in the next. */
+		later(op, ERR_NOT_ADMITTED,
+		      "the worker does not keep all of it");
 		return;
 	}
 	op->job->done++;

@@ -241,7 +241,8 @@ struct master *master_start(const struct master_options *o)
 
 static bool idle(const struct master *m)
 {
-	return jobs_idle(&m->jobs) && loader_idle(&m->loader);
+	return jobs_idle(&m->jobs) && loader_idle(&m->loader) &&
+	       m->mounting == 0;
 }
 
 static void on_gone(void *owner)

@@ -104,6 +104,7 @@ static void on_probed(struct storage_req *probe)
 	struct mount_op *op = container_of(probe, struct mount_op, probe);
 	const schema_str *uri = &op->req->uri;
 
+	op->m->mounting--;
 	storage_req_close(probe);
 	if (probe->code) {
 		if (strncmp(probe->err.msg, "mount ", 6) != 0)
@@ -155,6 +156,7 @@ void serve_mount(void *role, struct rpc_call *call, const void *request)
 	op->m = m;
 	op->call = call;
 	op->req = req;
+	m->mounting++;
 	if (req->check)
 		storage_list(op->storage, &op->probe, "", 1, on_probed);
 	else

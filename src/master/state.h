@@ -28,6 +28,7 @@ struct master {
 	unsigned n_addresses;
 	uint64_t started_ms;
 	bool serving;
+	unsigned mounting;        /* mounts that ask under-storage */
 	char *block_size_warning; /* or NULL */
 
 	/* scratch of one reply */

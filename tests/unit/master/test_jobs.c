@@ -31,6 +31,7 @@ struct fake_worker {
 	struct map has; /* files */
 	uint64_t loads, drops;
 	int failing;     /* loads that shall fail */
+	int parts;       /* loads that shall be of a part only */
 	bool incomplete; /* explain says so */
 	bool hold;       /* loads are not answered */
 	struct rpc_call *held[128];
@@ -69,10 +70,14 @@ static void on_any(struct rpc_pending *p ATTR_UNUSED, int code,
 static void serve_load(void *role, struct rpc_call *call, const void *request)
 {
 	const struct load_request *req = request;
-	const struct load_reply reply = { .complete = true };
+	struct load_reply reply = { .complete = true };
 	struct fake_worker *w = role;
 
 	w->loads++;
+	if (w->parts > 0) {
+		w->parts--;
+		reply.complete = false;
+	}
 	if (w->failing > 0) {
 		w->failing--;
 		rpc_fail(call, -EIO, "as told");
@@ -529,6 +534,41 @@ static void a_load_that_fails_for_a_while_is_tried_again(
 	assert_int_equal(f.workers[0].loads, FILES + 20);
 }
 
+static void a_job_waits_for_a_worker_that_is_away(void **state ATTR_UNUSED)
+{
+	uint64_t job = submit("load", "/data/0", false);
+
+	sim_run(f.loop, 10 * SECOND_MS);
+	look_at(job);
+	assert_string_equal(f.state, "running");
+	worker_register(0);
+	wait_for(job);
+	assert_string_equal(f.state, "done");
+}
+
+static void without_any_worker_a_job_fails_in_the_end(void **state ATTR_UNUSED)
+{
+	uint64_t job = submit("load", "/data/0", false);
+
+	sim_run(f.loop, 100 * SECOND_MS);
+	look_at(job);
+	assert_string_equal(f.state, "failed");
+	assert_int_equal(f.failed, FILES / 3);
+}
+
+static void a_file_cached_in_part_is_tried_again(void **state ATTR_UNUSED)
+{
+	worker_register(0);
+	f.workers[0].parts = 2;
+	wait_for(submit("load", "/data/1/1/f", false));
+	assert_string_equal(f.state, "done");
+	assert_int_equal(f.workers[0].loads, 3);
+	f.workers[0].parts = 1000;
+	wait_for(submit("load", "/data/1/1/f", false));
+	assert_string_equal(f.state, "failed");
+	assert_non_null(strstr(f.error, "does not keep"));
+}
+
 static void a_load_that_cannot_be_done_fails_and_says_why(
 	void **state ATTR_UNUSED)
 {
@@ -682,6 +722,9 @@ TEST_MAIN(TEST_WITH(a_worker_keeps_its_id_over_restarts),
 	  TEST_WITH(load_caches_all_and_checks_it),
 	  TEST_WITH(load_of_one_file_loads_that),
 	  TEST_WITH(a_load_that_fails_for_a_while_is_tried_again),
+	  TEST_WITH(a_job_waits_for_a_worker_that_is_away),
+	  TEST_WITH(without_any_worker_a_job_fails_in_the_end),
+	  TEST_WITH(a_file_cached_in_part_is_tried_again),
 	  TEST_WITH(a_load_that_cannot_be_done_fails_and_says_why),
 	  TEST_WITH(what_is_not_complete_in_the_end_is_seen),
 	  TEST_WITH(a_path_that_is_not_there_fails_the_job),

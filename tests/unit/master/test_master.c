@@ -658,6 +658,66 @@ static void what_is_known_is_served_without_under_storage(
 	assert_int_equal(stat_path("/data/a/y", false), -EHOSTUNREACH);
 }
 
+static void on_report(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct report_reply *r = reply;
+
+	end(p, code);
+	if (code)
+		return;
+	f.length = r->block_size;
+	f.n = r->warnings.n;
+	if (f.n)
+		snprintf(f.text, sizeof(f.text), "%.*s",
+			 (int)r->warnings.at[0].len, r->warnings.at[0].ptr);
+}
+
+static void report(void)
+{
+	const struct report_request req = { true };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(report), &f.pending, &req,
+		 on_report);
+	assert_int_equal(await(), 0);
+}
+
+static void the_block_size_is_fixed_when_the_cluster_begins(
+	void **state ATTR_UNUSED)
+{
+	report();
+	assert_int_equal(f.length, 256 << 20);
+	sim_master_stop(&f.master);
+	f.master.block_size = 1 << 20;
+	sim_master_start(&f.master);
+	sim_run(f.loop, 2000);
+	report();
+	assert_int_equal(f.length, 256 << 20);
+	assert_non_null(strstr(f.text, "block.size is 1048576"));
+}
+
+static void a_crash_while_a_mount_is_checked_harms_nothing(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 500, .max_ms = 500 };
+	const struct mount_request req = { .path = str("/data"),
+					   .uri = str(URI),
+					   .check = true };
+
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(mount), &f.pending, &req,
+		 on_mount);
+	sim_run(f.loop, 100);
+	sim_master_crash(&f.master);
+	assert_int_equal(f.calls, 1);
+	assert_int_not_equal(f.code, 0);
+	sim_master_start(&f.master);
+	sim_run(f.loop, 2000);
+	assert_int_equal(stat_path("/data", false), -ENOENT);
+	assert_int_equal(mount("/data"), 0);
+}
+
 static void a_secret_must_come_sealed(void **state ATTR_UNUSED)
 {
 	const struct mount_option open = { str("aws.secretKey"),
@@ -719,6 +779,8 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(under_storage_that_fails_is_an_error_not_an_absence),
 	  TEST_WITH(a_crash_in_mid_listing_loses_nothing_that_was_said),
 	  TEST_WITH(what_is_known_is_served_without_under_storage),
+	  TEST_WITH(the_block_size_is_fixed_when_the_cluster_begins),
+	  TEST_WITH(a_crash_while_a_mount_is_checked_harms_nothing),
 	  TEST_WITH(a_secret_must_come_sealed),
 	  TEST_WITH(the_dump_shows_records_without_keys),
 	  TEST_WITH(an_option_sealed_with_another_key_is_refused))
