@@ -102,15 +102,6 @@ def program():
         pytest.fail("acached is not built: make, or set ACACHED")
     if not os.path.exists("/dev/fuse"):
         pytest.skip("no /dev/fuse on this machine")
-    top = tempfile.mkdtemp(prefix="ac-")
-    probe = acached.Cluster(top, found)
-    try:
-        probe.start()
-        probe.stop()
-    except AssertionError as e:
-        pytest.skip("acached does not serve yet: %s" % str(e)[-100:].strip())
-    finally:
-        probe.remove()
     return found
 
 
@@ -156,9 +147,9 @@ class Served:
         self.bucket = bucket
         self.proxy = bucket.proxy
         self.top, self.names = tree
-        bucket.upload(self.top, self.names)
 
     def start(self, *more, **kw):
+        self.bucket.upload(self.top, self.names)
         self.cluster.start(*more, **kw)
         self.cluster.mount_s3("/s3", self.bucket.name, self.proxy.endpoint)
         return self

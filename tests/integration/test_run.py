@@ -27,6 +27,8 @@ def test_the_embedded_default_is_one_line(cluster, bucket, tree):
 
 def test_ufs_at_the_root_is_kept_and_another_refused(cluster, workdir, tree):
     top, _ = tree
+    other = os.path.join(workdir, "other")
+    data.make_tree(other, 3)
     cluster.start("--ufs", "file://" + top)
     acached.read_all(cluster.mountpoint, top)
     cluster.stop()
@@ -225,6 +227,7 @@ def test_a_busy_or_foreign_mountpoint_is_refused(clusters, workdir, tree):
     assert a.mountpoint in s.tail()
     a.started.remove(s)
     subprocess.run(["umount", a.mountpoint], check=True)
+    a.started = []
     a.start()
     s = b.spawn("--role=master,worker,fuse", "--state", b.state, a.mountpoint)
     assert s.process.wait(30) == 1

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -118,17 +119,30 @@ def is_mounted(path):
     return any(m[0] == path for m in mounts_below(path))
 
 
+def cut_connections(minors):
+    """Ends FUSE connections: who waits for an answer gets an error.  A process
+    that waits for itself cannot even be killed before that."""
+    top = tempfile.mkdtemp(prefix="fusectl-")
+    subprocess.run(["mount", "-t", "fusectl", "none", top],
+                   stderr=subprocess.DEVNULL)
+    for minor in minors:
+        try:
+            with open(os.path.join(top, str(minor), "abort"), "w") as f:
+                f.write("1")
+        except OSError:
+            pass
+    subprocess.run(["umount", top], stderr=subprocess.DEVNULL)
+    os.rmdir(top)
+
+
 def clear_mounts(path):
     """Unmounts all below `path`; FUSE connections are cut first, so that
     nothing hangs on them."""
-    for where, minor, kind in mounts_below(path):
-        if kind.startswith("fuse"):
-            try:
-                with open("/sys/fs/fuse/connections/%d/abort" % minor,
-                          "w") as f:
-                    f.write("1")
-            except OSError:
-                pass
+    mounts = mounts_below(path)
+    fuse = [minor for _, minor, kind in mounts if kind.startswith("fuse")]
+    if fuse:
+        cut_connections(fuse)
+    for where, _, _ in mounts:
         subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL)
 
 

@@ -349,8 +349,10 @@ class Run:
                 return
             tests = [t for t in known_tests(where)
                      if stage_of(t) in ("unit", "simulation", "fuzz")]
+            # tests with threads fork children of their own
             run_checks(where, tests, self.results, name + ": ",
-                       self.seeds(10))
+                       dict(self.seeds(10), TSAN_OPTIONS="die_after_fork=0",
+                            TEST_TIMEOUT_S="240"))
         return work
 
     def integration(self):

@@ -135,8 +135,8 @@ void mounted_teardown(struct mounted *m)
 
 const char *mounted_path(const struct mounted *m, const char *name)
 {
-	static char paths[4][4200];
-	static unsigned i;
+	static __thread char paths[4][4200];
+	static __thread unsigned i;
 	char *path = paths[i++ % 4];
 
 	snprintf(path, sizeof(paths[0]), "%s/%s", m->point, name);
