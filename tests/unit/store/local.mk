@@ -19,3 +19,6 @@ check_PROGRAMS += %D%/test_store
 %C%_test_room_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
 %C%_test_store_SOURCES = %D%/test_store.c $(STORE_FIXTURE)
 %C%_test_store_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_threads
+%C%_test_threads_SOURCES = %D%/test_threads.c $(STORE_FIXTURE)
+%C%_test_threads_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)

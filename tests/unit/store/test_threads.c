@@ -1,0 +1,205 @@
+/* Many requests at once on a real loop and disk threads: bytes are right, the
+ * directory stays within its capacity; and the thread sanitizer looks on. */
+
+#include "store_fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "lib/tempdir.h"
+#include "runtime/loop_uv.h"
+
+enum { FILES = 60, IN_FLIGHT = 24, STEPS = 3000 };
+
+struct slot {
+	struct store_req req;
+	bool reads;
+	char buf[2 << 20];
+};
+
+static struct {
+	struct slot slots[IN_FLIGHT];
+	unsigned grants[FILES];
+	unsigned steps, busy;
+	uint64_t seed;
+	uint64_t hits, fills;
+} t;
+
+static uint64_t next_random(void)
+{
+	t.seed ^= t.seed << 13;
+	t.seed ^= t.seed >> 7;
+	t.seed ^= t.seed << 17;
+	return t.seed;
+}
+
+/* Most are small, some have several pages. */
+static uint64_t size_of(uint64_t file)
+{
+	return file % 7 == 0 ? 3 * MIB + file : 1000 + file * 5000;
+}
+
+static void next(struct slot *s);
+
+static void on_done(struct store_req *req, ssize_t n)
+{
+	struct slot *s = container_of(req, struct slot, req);
+	char *want;
+
+	if (s->reads && n > 0) {
+		want = mem_alloc((size_t)n);
+		pattern(req->file, req->offset, want, (size_t)n);
+		assert_memory_equal(s->buf, want, n);
+		free(want);
+		t.hits++;
+	} else if (s->reads) {
+		assert_int_equal(n, -ENOENT);
+	} else {
+		assert_true(n == (ssize_t)req->len || n == ERR_NOT_ADMITTED ||
+			    n == -ENOSPC);
+		t.fills += n > 0;
+	}
+	next(s);
+}
+
+/* What comes between: opens, grants, releases, drops. */
+static void meddle(uint64_t file)
+{
+	int fd;
+
+	store_touch(f.store, file);
+	switch (next_random() % 10) {
+	case 0:
+		store_drop(f.store, file);
+		break;
+	case 1:
+	case 2:
+		fd = store_grant(f.store, file);
+		if (fd < 0)
+			break;
+		close(fd);
+		t.grants[file]++;
+		break;
+	case 3:
+		if (t.grants[file]) {
+			store_release(f.store, file);
+			t.grants[file]--;
+		}
+		break;
+	}
+	if (t.steps % 64 == 0)
+		assert_true(disk_usage() <= f.capacity);
+}
+
+static void next(struct slot *s)
+{
+	uint64_t file = next_random() % FILES, size = size_of(file), page;
+
+	if (t.steps == STEPS) {
+		if (--t.busy == 0)
+			loop_uv_stop(f.loop);
+		return;
+	}
+	t.steps++;
+	meddle(file);
+	page = next_random() % ((size + STORE_PAGE - 1) / STORE_PAGE);
+	s->reads = next_random() % 2;
+	s->req = (struct store_req){
+		.loop = f.loop,
+		.file = file,
+		.file_size = size,
+		.offset = page * STORE_PAGE,
+		.buf = s->buf,
+	};
+	s->req.len = size - s->req.offset < STORE_PAGE
+			     ? (size_t)(size - s->req.offset)
+			     : STORE_PAGE;
+	if (s->reads) {
+		store_read(f.store, &s->req, on_done);
+		return;
+	}
+	pattern(file, s->req.offset, s->buf, s->req.len);
+	store_fill(f.store, &s->req, on_done);
+}
+
+static void start_store(const char *evictor)
+{
+	const struct store_dir dir = { f.dir, f.capacity };
+	const struct store_options options = {
+		.dirs = &dir,
+		.n_dirs = 1,
+		.evictor = evictor,
+		.threads = 4,
+		.loop = f.loop,
+	};
+	struct err err;
+
+	assert_int_equal(store_open(&f.store, &options, &err), 0);
+}
+
+static void play(const char *evictor, uint64_t seed)
+{
+	unsigned i;
+
+	memset(&t, 0, sizeof(t));
+	t.seed = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	f = (struct fixture){ .capacity = 12 * MIB };
+	f.parent = tempdir_make();
+	f.dir = mem_printf("%s/cache", f.parent);
+	f.loop = loop_uv_new();
+	start_store(evictor);
+	t.busy = IN_FLIGHT;
+	for (i = 0; i < IN_FLIGHT; i++)
+		next(&t.slots[i]);
+	loop_uv_run(f.loop);
+	assert_int_equal(t.steps, STEPS);
+	assert_true(t.hits > 100 && t.fills > 100);
+}
+
+static void finish(void)
+{
+	struct store_totals totals;
+	uint64_t i;
+
+	for (i = 0; i < FILES; i++)
+		for (; t.grants[i]; t.grants[i]--)
+			store_release(f.store, i);
+	store_totals(f.store, &totals);
+	assert_int_equal(totals.granted, 0);
+	assert_int_equal(totals.corrupt, 0);
+	assert_true(disk_usage() <= f.capacity);
+	store_close(f.store);
+
+	/* All that is left can be read. */
+	start_store("lru");
+	store_totals(f.store, &totals);
+	assert_int_equal(totals.unverified, 0);
+	t.steps = STEPS - 500;
+	t.busy = IN_FLIGHT;
+	for (i = 0; i < IN_FLIGHT; i++)
+		next(&t.slots[i]);
+	loop_uv_run(f.loop);
+	store_totals(f.store, &totals);
+	assert_int_equal(totals.corrupt, 0);
+	store_close(f.store);
+	loop_uv_free(f.loop);
+	free(f.dir);
+	tempdir_remove(f.parent);
+}
+
+static void many_at_once_with_lru(void **state ATTR_UNUSED)
+{
+	play("lru", 1);
+	finish();
+}
+
+static void many_at_once_with_retain(void **state ATTR_UNUSED)
+{
+	play("retain", 2);
+	finish();
+}
+
+TEST_MAIN(TEST(many_at_once_with_lru), TEST(many_at_once_with_retain))
