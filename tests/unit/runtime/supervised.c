@@ -37,8 +37,8 @@ static void serve(void)
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	snprintf(packet, sizeof(packet), "R%s=here", name);
+	note("serves"); /* before whoever waits for us may */
 	say(packet);
-	note("serves");
 	sigwait(&term, &sig);
 	note("ends");
 }

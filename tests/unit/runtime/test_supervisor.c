@@ -148,11 +148,10 @@ static void a_child_that_crashes_is_started_again(void **state ATTR_UNUSED)
 
 static void one_that_served_is_started_again(void **state ATTR_UNUSED)
 {
-	f.leave_running = true;
+	f.leave_running = true; /* the third child sends us SIGTERM */
 	add("a", "die-twice");
 	assert_int_equal(supervisor_run(&f.o, &f.err), 0);
 	assert_int_equal(count_notes("a serves 0\na serves 1\n"), 1);
-	assert_string_equal(f.ready, "soon=gone");
 }
 
 static void a_first_start_that_fails_says_why(void **state ATTR_UNUSED)
