@@ -266,6 +266,15 @@ static void on_unmount(struct client_call *call, int code,
 	rest(a);
 }
 
+/* The answer is lost, or the request: a retry. */
+static void on_cut(struct timer *t)
+{
+	struct actor *a = container_of(t, struct actor, cut);
+
+	if (a->cluster->master.loop)
+		sim_net_cut(a->cluster->net, a->loop, a->cluster->master.loop);
+}
+
 static void begin_mount(struct actor *a)
 {
 	struct mount_request m = { .origin = client_origin(a->client),
@@ -275,6 +284,9 @@ static void begin_mount(struct actor *a)
 	struct unmount_request u = { .origin = m.origin, .path = m.path };
 
 	strcpy(a->path, "x");
+	loop_timer_stop(&a->cut);
+	if (!a->cluster->calm && random_once_in(2))
+		loop_timer_start(a->loop, &a->cut, random_below(20), on_cut);
 	if (!a->mounted || random_once_in(4))
 		client_master(a->client, RPC_MASTER_METHOD(mount), &a->call, &m,
 			      on_mount);
@@ -319,11 +331,11 @@ static void next(struct actor *a)
 		return;
 	}
 	a->began_ms = loop_now_ms(a->loop);
-	if (a->number == 1 && what < 15)
+	if (a->number == 1 && what < 30)
 		begin_mount(a);
-	else if (what < 35)
+	else if (what < 45)
 		begin_list(a);
-	else if (what < 38)
+	else if (what < 48)
 		begin_free(a);
 	else
 		begin_read(a);
@@ -356,6 +368,7 @@ void actor_start(struct actor *a)
 	a->buf = mem_alloc(MAX_SIZE);
 	a->idle = true;
 	list_init(&a->timer.link);
+	list_init(&a->cut.link);
 }
 
 void actor_go(struct actor *a)
@@ -368,6 +381,7 @@ void actor_go(struct actor *a)
 void actor_close(struct actor *a)
 {
 	client_close(a->client);
+	loop_timer_stop(&a->cut);
 	sim_run(a->cluster->near, 10);
 	sim_net_leave(a->cluster->net, a->loop);
 	workpool_close(a->pool);

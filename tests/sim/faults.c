@@ -32,7 +32,7 @@ static void storage_weather(struct cluster *c)
 {
 	struct fake_ufs_faults f = { .min_ms = 1, .page = 3 };
 
-	f.max_ms = 1 + (unsigned)random_below(random_once_in(4) ? 2000 : 50);
+	f.max_ms = 1 + (unsigned)random_below(random_once_in(4) ? 400 : 50);
 	if (random_once_in(3)) {
 		f.fail_per_million = (unsigned)random_below(200000);
 		f.code = random_once_in(2) ? -EIO : -ETIMEDOUT;

@@ -121,6 +121,7 @@ struct actor {
 	char last[64]; /* name that a listing gave */
 	uint8_t *buf;
 	bool mounted, unsure; /* the extra mount */
+	struct timer cut;     /* from the master */
 };
 
 void actor_start(struct actor *a);
