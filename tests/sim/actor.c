@@ -73,6 +73,7 @@ static void on_read(struct client_read *r, ssize_t n)
 		     a->number, a->path, a->version.content, a->version.size, n,
 		     r->offset, want);
 	model_check_bytes(&a->version, a->path, r->offset, r->buf, (size_t)n);
+	a->checked += (uint64_t)n;
 	if (--a->left)
 		read_some(a);
 	else
@@ -303,7 +304,8 @@ static void on_freed(struct client_call *call, int code,
 	struct actor *a = container_of(call, struct actor, call);
 
 	/* A worker that is down has not let go: the caller is to know. */
-	if (a->cluster->calm || (code != -ECONNREFUSED && code != -ECONNRESET))
+	if (a->cluster->calm || (code != -ECONNREFUSED && code != -ECONNRESET &&
+				 code != -ECANCELED))
 		check_code(a, code, "free", &call->err);
 	rest(a);
 }

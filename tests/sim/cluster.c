@@ -7,6 +7,9 @@
 #include "base/mem.h"
 #include "lib/sim.h"
 
+#define LOG_MODULE "sim"
+#include "runtime/log.h"
+
 #define STEPS   150
 #define STEP_MS 200
 
@@ -15,7 +18,7 @@ static void check(struct cluster *c)
 	const struct fake_ufs_numbers *n = fake_ufs_numbers(c->model.storage);
 	unsigned i;
 
-	for (i = 0; i < N_WORKERS; i++)
+	for (i = 0; i < N_WORKERS && random_once_in(4); i++)
 		sim_worker_check(&c->workers[i]);
 	for (i = 0; i < N_CLIENTS; i++)
 		actor_check(&c->actors[i]);
@@ -47,8 +50,8 @@ static void start(struct cluster *c)
 		c->workers[i].net = c->net;
 		c->workers[i].near = c->near;
 		c->workers[i].key = c->key;
-		c->workers[i].capacity = (tight ? UINT64_C(6) : UINT64_C(64))
-					 << 20;
+		c->workers[i].capacity = tight ? 400000 + random_below(2000000)
+					       : UINT64_C(64) << 20;
 		c->workers[i].evictor =
 			evictors[random_below(ARRAY_SIZE(evictors))];
 		sim_worker_init(&c->workers[i]);
@@ -116,6 +119,34 @@ static void stop(struct cluster *c)
 	sim_free(c->near);
 }
 
+/* How much there was to it. */
+static void describe(struct cluster *c)
+{
+	const struct fake_ufs_numbers *n = fake_ufs_numbers(c->model.storage);
+	uint64_t done = 0, read = 0;
+	struct store_totals totals;
+	unsigned i;
+
+	for (i = 0; i < N_CLIENTS; i++) {
+		done += c->actors[i].done;
+		read += c->actors[i].checked;
+	}
+	log_info("simulated",
+		 "operations=%" PRIu64 " bytes_checked=%" PRIu64
+		 " versions=%zu gets=%" PRIu64 " bytes_got=%" PRIu64
+		 " lists=%" PRIu64 " failed=%" PRIu64 " falls=%u",
+		 done, read, c->model.n_versions, n->reads, n->bytes, n->lists,
+		 n->failed, c->falls);
+	for (i = 0; i < N_WORKERS; i++) {
+		store_totals(c->workers[i].store, &totals);
+		log_info("simulated worker",
+			 "worker=%u used=%" PRIu64 " files=%" PRIu64
+			 " evictions=%" PRIu64 " not_admitted=%" PRIu64,
+			 i + 1, totals.used, totals.files, totals.evictions,
+			 totals.not_admitted);
+	}
+}
+
 void cluster_run(uint64_t seed)
 {
 	struct cluster *c = mem_alloc(sizeof(*c));
@@ -139,6 +170,7 @@ void cluster_run(uint64_t seed)
 	check(c);
 	for (i = 0; i < N_CLIENTS; i++)
 		trace(c->actors[i].done);
+	describe(c);
 	stop(c);
 	free(c);
 }

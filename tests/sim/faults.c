@@ -74,6 +74,7 @@ static void worker_falls(struct cluster *c)
 	else
 		sim_worker_crash(w);
 	trace(w->number);
+	c->falls++;
 }
 
 static void worker_rises(struct cluster *c)
@@ -91,6 +92,7 @@ static void master_falls(struct cluster *c)
 	else
 		sim_master_crash(&c->master);
 	trace(99);
+	c->falls++;
 	sim_run(c->near, random_below(10000));
 	sim_master_start(&c->master);
 }

@@ -107,7 +107,8 @@ struct actor {
 	struct timer timer;
 	bool stopping, idle;
 	uint64_t began_ms; /* what it does now */
-	uint64_t done;     /* how much it did */
+	uint64_t done;     /* operations */
+	uint64_t checked;  /* bytes */
 
 	/* the operation */
 	struct client_call call;
@@ -149,6 +150,7 @@ struct cluster {
 	struct sim_master master;
 	struct sim_worker workers[N_WORKERS];
 	struct actor actors[N_CLIENTS];
+	unsigned falls; /* of processes */
 };
 
 /* Runs a seed from beginning to end. */
