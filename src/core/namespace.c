@@ -384,6 +384,7 @@ void namespace_totals(const struct namespace *ns, struct namespace_totals *out)
 	out->files = im->n_inodes - im->n_directories;
 	out->mounts = im->n_mounts;
 	out->applied = im->applied;
+	out->workers = im->last_worker;
 }
 
 uint64_t namespace_digest(const struct namespace *ns)

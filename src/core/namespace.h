@@ -148,6 +148,7 @@ struct namespace_totals {
 	uint64_t block_size;
 	uint64_t inodes, files, directories, mounts;
 	uint64_t applied; /* commands, refused ones too */
+	uint64_t workers; /* that ever had an id */
 };
 
 void namespace_totals(const struct namespace *ns, struct namespace_totals *out);

@@ -163,6 +163,7 @@ static void on_ready(void *owner, int code, const struct err *err)
 	code = listen_all(m, &why);
 	if (!code) {
 		m->serving = true;
+		gather_begin(m);
 		metric_set(METRIC_inodes, t.inodes);
 		reach_all(m);
 		jobs_resume(&m->jobs);
@@ -230,6 +231,8 @@ struct master *master_start(const struct master_options *o)
 	m->identity.key = o->key;
 	m->started_ms = loop_now_ms(o->loop);
 	list_init(&m->stop_timer.link);
+	list_init(&m->gather_timer.link);
+	list_init(&m->gatherers);
 	mounts_init(&m->mounts, &m->o.storage, o->key);
 	memcpy(j.uuid, o->uuid, sizeof(j.uuid));
 	m->journal = journal_start(&j);
@@ -279,6 +282,7 @@ static void on_last_look(struct timer *t)
 static void cut_off(struct master *m)
 {
 	m->serving = false;
+	gather_end(m);
 	if (m->server)
 		rpc_server_close(m->server);
 	workers_stop(&m->workers);
@@ -321,6 +325,7 @@ void master_end(struct master *m, void (*stopped)(void *owner, bool clean),
 	m->stopped_owner = owner;
 	m->stop_at_ms = loop_now_ms(m->o.loop) + STOP_MS;
 	jobs_stop(&m->jobs);
+	gather_end(m);
 	if (m->server)
 		rpc_server_drain(m->server, on_drained, m);
 	else

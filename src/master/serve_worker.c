@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "master/state.h"
 
-#define UUID_LEN 16
+#define UUID_LEN  16
+#define GATHER_MS 3000 /* three heartbeats */
 
 schema_str str_of(const char *s)
 {
@@ -41,6 +42,8 @@ static void reply_registered(struct master *m, struct rpc_call *call,
 	struct namespace_totals t;
 
 	workers_register(&m->workers, id, req);
+	if (m->workers.n_live >= m->known_workers)
+		gather_end(m);
 	namespace_totals(journal_namespace(m->journal), &t);
 	reply.epoch = m->workers.epoch;
 	reply.heartbeat_ms = WORKERS_HEARTBEAT_MS;
@@ -130,13 +133,11 @@ struct worker_info *describe_workers(const struct workers *w,
 	return infos;
 }
 
-void serve_workers(void *role, struct rpc_call *call,
-		   const void *request ATTR_UNUSED)
+static void reply_workers(struct master *m, struct rpc_call *call)
 {
 	struct workers_reply reply = { 0 };
 	struct namespace_totals t;
 	struct worker_info *infos;
-	struct master *m = role;
 	schema_str *strings;
 
 	namespace_totals(journal_namespace(m->journal), &t);
@@ -148,4 +149,55 @@ void serve_workers(void *role, struct rpc_call *call,
 	rpc_reply(call, &reply);
 	free(strings);
 	free(infos);
+}
+
+struct gatherer {
+	struct list link;
+	struct rpc_call *call;
+};
+
+void serve_workers(void *role, struct rpc_call *call,
+		   const void *request ATTR_UNUSED)
+{
+	struct master *m = role;
+	struct gatherer *g;
+
+	if (!m->gathering) {
+		reply_workers(m, call);
+		return;
+	}
+	g = mem_alloc(sizeof(*g));
+	g->call = call;
+	list_push_back(&m->gatherers, &g->link);
+}
+
+void gather_end(struct master *m)
+{
+	struct gatherer *g;
+	struct list *link;
+
+	m->gathering = false;
+	loop_timer_stop(&m->gather_timer);
+	while ((link = list_pop_front(&m->gatherers))) {
+		g = list_entry(link, struct gatherer, link);
+		reply_workers(m, g->call);
+		free(g);
+	}
+}
+
+static void on_gathered(struct timer *t)
+{
+	gather_end(container_of(t, struct master, gather_timer));
+}
+
+void gather_begin(struct master *m)
+{
+	struct namespace_totals t;
+
+	namespace_totals(journal_namespace(m->journal), &t);
+	m->known_workers = t.workers;
+	m->gathering = t.workers > 0;
+	if (m->gathering)
+		loop_timer_start(m->o.loop, &m->gather_timer, GATHER_MS,
+				 on_gathered);
 }

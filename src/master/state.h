@@ -28,7 +28,14 @@ struct master {
 	unsigned n_addresses;
 	uint64_t started_ms;
 	bool serving;
-	unsigned mounting;        /* mounts that ask under-storage */
+	unsigned mounting; /* mounts that ask under-storage */
+
+	/* After a restart, until the workers have come back: who asks for the
+	 * set waits, so that nobody takes a part of it for the whole. */
+	bool gathering;
+	uint64_t known_workers;
+	struct timer gather_timer;
+	struct list gatherers;    /* calls for the set */
 	char *block_size_warning; /* or NULL */
 
 	/* scratch of one reply */
@@ -70,6 +77,10 @@ void serve_free(void *role, struct rpc_call *call, const void *req);
 void serve_report(void *role, struct rpc_call *call, const void *req);
 void serve_journal_dump(void *role, struct rpc_call *call, const void *req);
 void serve_leader(void *role, struct rpc_call *call, const void *req);
+
+/* Begins to wait for the workers; ends it, and answers who waits. */
+void gather_begin(struct master *m);
+void gather_end(struct master *m);
 
 /* The workers as they travel; the caller frees both. */
 struct worker_info *describe_workers(const struct workers *w,

@@ -463,6 +463,58 @@ static void a_silent_worker_is_dead_and_the_epoch_grows(
 	assert_true(f.workers[1].register_again);
 }
 
+/* Beside other calls, which are counted. */
+static void on_set(struct rpc_pending *p ATTR_UNUSED, int code,
+		   const void *reply)
+{
+	const struct workers_reply *r = reply;
+
+	assert_int_equal(code, 0);
+	f.n_live = r->workers.n;
+}
+
+static void after_a_restart_nobody_gets_a_part_of_the_set(
+	void **state ATTR_UNUSED)
+{
+	const struct workers_request req = { 0 };
+	struct rpc_pending p = { .fd = -1 };
+
+	worker_register(0);
+	worker_register(1);
+	sim_master_crash(&f.master);
+	sim_master_start(&f.master);
+	sim_run(f.loop, SECOND_MS);
+	f.n_live = 99;
+	rpc_call(f.client, RPC_MASTER_METHOD(workers), &p, &req, on_set);
+	sim_run(f.loop, 100);
+	worker_register(0);
+	sim_run(f.loop, 100);
+	assert_int_equal(f.n_live, 99);
+	worker_register(1);
+	sim_run(f.loop, 100);
+	assert_int_equal(f.n_live, 2);
+	assert_int_equal(live_workers(), 2);
+}
+
+static void after_a_restart_a_lost_worker_is_not_waited_for_long(
+	void **state ATTR_UNUSED)
+{
+	const struct workers_request req = { 0 };
+	struct rpc_pending p = { .fd = -1 };
+
+	worker_register(0);
+	worker_register(1);
+	sim_master_stop(&f.master);
+	sim_master_start(&f.master);
+	sim_run(f.loop, SECOND_MS);
+	worker_register(0);
+	f.calls = 0;
+	rpc_call(f.client, RPC_MASTER_METHOD(workers), &p, &req, on_workers);
+	sim_run(f.loop, 3000);
+	assert_int_equal(f.calls, 1);
+	assert_int_equal(f.n_live, 1);
+}
+
 static void holders_are_what_workers_report(void **state ATTR_UNUSED)
 {
 	uint64_t id = stat_path("/data/0/0/f", false);
@@ -717,6 +769,8 @@ static void free_drops_what_is_cached_below_a_path(void **state ATTR_UNUSED)
 TEST_MAIN(TEST_WITH(a_worker_keeps_its_id_over_restarts),
 	  TEST_WITH(only_workers_with_the_key_may_register),
 	  TEST_WITH(a_silent_worker_is_dead_and_the_epoch_grows),
+	  TEST_WITH(after_a_restart_nobody_gets_a_part_of_the_set),
+	  TEST_WITH(after_a_restart_a_lost_worker_is_not_waited_for_long),
 	  TEST_WITH(holders_are_what_workers_report),
 	  TEST_WITH(a_version_that_is_no_more_is_dropped),
 	  TEST_WITH(load_caches_all_and_checks_it),
