@@ -1,19 +1,25 @@
 #include "master/holders.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 
-/* A map's value is a worker's id, marked by its lowest bit, or one of these. */
-struct several {
-	unsigned n;
-	uint32_t workers[];
+/* A map's value is one holder, marked by its lowest bit, or points to several.
+ */
+struct holder {
+	uint32_t worker;
+	bool complete;
 };
 
-static void *one(uint32_t worker)
+struct several {
+	unsigned n;
+	struct holder at[];
+};
+
+static void *one(struct holder h)
 {
-	return (void *)((uintptr_t)worker << 1 | 1);
+	return (void *)((uintptr_t)h.worker << 2 | (uintptr_t)h.complete << 1 |
+			1);
 }
 
 static bool is_one(const void *value)
@@ -21,9 +27,10 @@ static bool is_one(const void *value)
 	return (uintptr_t)value & 1;
 }
 
-static uint32_t the_one(const void *value)
+static struct holder the_one(const void *value)
 {
-	return (uint32_t)((uintptr_t)value >> 1);
+	return (struct holder){ (uint32_t)((uintptr_t)value >> 2),
+				(uintptr_t)value & 2 };
 }
 
 static void free_value(void *value)
@@ -57,44 +64,73 @@ unsigned holders_get(const struct holders *h, uint64_t file, uint32_t *out,
 	if (!value || max == 0)
 		return 0;
 	if (is_one(value)) {
-		out[0] = the_one(value);
+		out[0] = the_one(value).worker;
 		return 1;
 	}
 	for (i = 0; i < s->n && i < max; i++)
-		out[i] = s->workers[i];
+		out[i] = s->at[i].worker;
 	return i;
 }
 
-static bool has(const struct several *s, uint32_t worker)
+static struct holder *find(struct several *s, uint32_t worker)
 {
 	unsigned i;
 
 	for (i = 0; i < s->n; i++)
-		if (s->workers[i] == worker)
-			return true;
-	return false;
+		if (s->at[i].worker == worker)
+			return &s->at[i];
+	return NULL;
+}
+
+/* To what is known `complete` may be added. */
+static void add(struct holders *h, uint64_t file, struct holder new)
+{
+	void *value = map_get(&h->by_file, file);
+	struct several *s = value;
+	struct holder *known;
+
+	if (!value || (is_one(value) && the_one(value).worker == new.worker)) {
+		new.complete |= value &&the_one(value).complete;
+		map_put(&h->by_file, file, one(new));
+		return;
+	}
+	if (is_one(value)) {
+		s = mem_alloc(sizeof(*s) + sizeof(s->at[0]));
+		s->at[s->n++] = the_one(value);
+	}
+	known = find(s, new.worker);
+	if (known) {
+		known->complete |= new.complete;
+		return;
+	}
+	s = mem_resize(s, 1, sizeof(*s) + (s->n + 1) * sizeof(s->at[0]));
+	s->at[s->n++] = new;
+	map_put(&h->by_file, file, s);
 }
 
 void holders_add(struct holders *h, uint64_t file, uint32_t worker)
 {
-	void *value = map_get(&h->by_file, file);
-	struct several *s = value;
+	add(h, file, (struct holder){ worker, false });
+}
 
-	if (!value) {
-		map_put(&h->by_file, file, one(worker));
-		return;
-	}
-	if (is_one(value)) {
-		if (the_one(value) == worker)
-			return;
-		s = mem_alloc(sizeof(*s) + sizeof(*s->workers));
-		s->workers[s->n++] = the_one(value);
-	} else if (has(s, worker)) {
-		return;
-	}
-	s = mem_resize(s, 1, sizeof(*s) + (s->n + 1) * sizeof(*s->workers));
-	s->workers[s->n++] = worker;
-	map_put(&h->by_file, file, s);
+void holders_complete(struct holders *h, uint64_t file, uint32_t worker)
+{
+	add(h, file, (struct holder){ worker, true });
+}
+
+bool holders_is_complete(const struct holders *h, uint64_t file,
+			 uint32_t worker)
+{
+	void *value = map_get(&h->by_file, file);
+	struct holder *known;
+
+	if (!value)
+		return false;
+	if (is_one(value))
+		return the_one(value).worker == worker &&
+		       the_one(value).complete;
+	known = find(value, worker);
+	return known && known->complete;
 }
 
 /* The value without `worker`; NULL if nobody is left. */
@@ -104,10 +140,10 @@ static void *without(void *value, uint32_t worker)
 	unsigned i, n = 0;
 
 	if (is_one(value))
-		return the_one(value) == worker ? NULL : value;
+		return the_one(value).worker == worker ? NULL : value;
 	for (i = 0; i < s->n; i++)
-		if (s->workers[i] != worker)
-			s->workers[n++] = s->workers[i];
+		if (s->at[i].worker != worker)
+			s->at[n++] = s->at[i];
 	s->n = n;
 	if (n)
 		return value;

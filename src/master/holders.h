@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/map.h"
 
 struct holders {
@@ -15,6 +17,10 @@ struct holders {
 void holders_init(struct holders *h);
 void holders_close(struct holders *h);
 void holders_add(struct holders *h, uint64_t file, uint32_t worker);
+/* It has all of the file. */
+void holders_complete(struct holders *h, uint64_t file, uint32_t worker);
+bool holders_is_complete(const struct holders *h, uint64_t file,
+			 uint32_t worker);
 void holders_remove(struct holders *h, uint64_t file, uint32_t worker);
 /* All that a worker has: it begins its report anew, or is gone. */
 void holders_remove_worker(struct holders *h, uint32_t worker);

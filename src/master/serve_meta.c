@@ -178,6 +178,8 @@ static void reply_stat(struct master *m, struct rpc_call *call,
 	reply.holders.at = holders;
 	reply.holders.n = workers_holders(&m->workers, v->id, holders,
 					  ARRAY_SIZE(holders));
+	reply.cached =
+		workers_cached(&m->workers, v->id, holders, reply.holders.n);
 	reply.complete_ms = v->complete_ms;
 	rpc_reply(call, &reply);
 }
@@ -242,6 +244,7 @@ static size_t fill_entry(struct master *m, size_t i, const struct inode_view *v)
 			       ? workers_holders(&m->workers, v->id, holders,
 						 ENTRY_HOLDERS)
 			       : 0;
+	e->cached = workers_cached(&m->workers, v->id, holders, e->holders.n);
 	return 100 + v->name.len + v->version.len + v->target.len;
 }
 

@@ -69,6 +69,17 @@ unsigned workers_holders(const struct workers *w, uint64_t file, uint32_t *out,
 	return k;
 }
 
+unsigned workers_cached(const struct workers *w, uint64_t file,
+			const uint32_t *holders, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		if (holders_is_complete(&w->holders, file, holders[i]))
+			return 2;
+	return n > 0;
+}
+
 /* Life and death. */
 
 static void forget_addresses(struct worker *k)
@@ -205,7 +216,8 @@ static void drop_later(struct worker *k, uint64_t id)
 	k->drops[k->n_drops++] = id;
 }
 
-static void report_added(struct worker *k, const schema_u64_array *ids)
+static void report_added(struct worker *k, const schema_u64_array *ids,
+			 bool complete)
 {
 	struct namespace *ns = k->w->o.tree(k->w->o.owner);
 	struct inode_view v;
@@ -214,6 +226,8 @@ static void report_added(struct worker *k, const schema_u64_array *ids)
 	for (i = 0; i < ids->n; i++) {
 		if (namespace_get(ns, ids->at[i], &v))
 			drop_later(k, ids->at[i]);
+		else if (complete)
+			holders_complete(&k->w->holders, ids->at[i], k->id);
 		else
 			holders_add(&k->w->holders, ids->at[i], k->id);
 	}
@@ -239,8 +253,8 @@ void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
 	}
 	if (req->full)
 		holders_remove_worker(&w->holders, k->id);
-	report_added(k, &req->added);
-	report_added(k, &req->complete);
+	report_added(k, &req->added, false);
+	report_added(k, &req->complete, true);
 	for (i = 0; i < req->removed.n; i++)
 		holders_remove(&w->holders, req->removed.at[i], k->id);
 	send_drops(k);

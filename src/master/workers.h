@@ -76,6 +76,9 @@ uint32_t workers_home(const struct workers *w, uint64_t file);
 /* Live holders of a file. */
 unsigned workers_holders(const struct workers *w, uint64_t file, uint32_t *out,
 			 unsigned max);
+/* How much of the file they have, as far as they have said: dirent.cached. */
+unsigned workers_cached(const struct workers *w, uint64_t file,
+			const uint32_t *holders, unsigned n);
 /* To call it; the workers' own.  It may be gone on the next turn. */
 struct rpc_client *workers_client(struct workers *w, struct worker *worker);
 

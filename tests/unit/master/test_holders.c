@@ -39,6 +39,33 @@ static void a_file_has_the_holders_that_said_so(void **state ATTR_UNUSED)
 	assert_int_equal(get(8), 0);
 }
 
+static void who_has_all_of_it_is_known(void **state ATTR_UNUSED)
+{
+	assert_false(holders_is_complete(&h, 7, 1));
+	holders_add(&h, 7, 1);
+	assert_false(holders_is_complete(&h, 7, 1));
+	holders_complete(&h, 7, 1);
+	holders_add(&h, 7, 1); /* changes nothing */
+	assert_true(holders_is_complete(&h, 7, 1));
+	assert_false(holders_is_complete(&h, 7, 2));
+	assert_int_equal(get(7), 1);
+	assert_int_equal(out[0], 1);
+	holders_add(&h, 7, 2);
+	assert_true(holders_is_complete(&h, 7, 1));
+	assert_false(holders_is_complete(&h, 7, 2));
+	holders_complete(&h, 7, 2);
+	holders_complete(&h, 7, 3);
+	assert_true(holders_is_complete(&h, 7, 2));
+	assert_true(holders_is_complete(&h, 7, 3));
+	assert_int_equal(get(7), 3);
+	holders_remove(&h, 7, 2);
+	assert_false(holders_is_complete(&h, 7, 2));
+	holders_add(&h, 7, 2); /* a part again */
+	assert_false(holders_is_complete(&h, 7, 2));
+	holders_complete(&h, 8, 0xffffffff);
+	assert_true(holders_is_complete(&h, 8, 0xffffffff));
+}
+
 static void one_that_has_it_no_more_goes(void **state ATTR_UNUSED)
 {
 	holders_add(&h, 7, 1);
@@ -79,6 +106,7 @@ static void a_forgotten_file_has_none(void **state ATTR_UNUSED)
 }
 
 TEST_MAIN(TEST_WITH(a_file_has_the_holders_that_said_so),
+	  TEST_WITH(who_has_all_of_it_is_known),
 	  TEST_WITH(one_that_has_it_no_more_goes),
 	  TEST_WITH(a_worker_goes_with_all_it_has),
 	  TEST_WITH(a_forgotten_file_has_none))
