@@ -85,6 +85,15 @@ void request_call(struct request *r, const struct rpc_method *method,
 	client_master(r->fs->o.client, method, &r->call, request, on_reply);
 }
 
+void request_call_worker(struct request *r, uint32_t worker,
+			 const struct rpc_method *method, const void *request)
+{
+	r->calling = true;
+	wait_begun(&r->wait);
+	client_worker(r->fs->o.client, worker, method, &r->call, request,
+		      on_reply);
+}
+
 static void on_root(struct client_call *call, int code, const void *reply)
 {
 	struct request *r = container_of(call, struct request, call);

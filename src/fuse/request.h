@@ -1,5 +1,6 @@
 /*
- * A request of the kernel that asks the master: one call, one answer.
+ * A request of the kernel that asks the master (or then a worker): calls, one
+ * after the other, and an answer.
  *
  * Takes care of what they have in common: the id of node 1, EINTR on INTERRUPT,
  * errors.  Freed after its answer.
@@ -54,3 +55,6 @@ void request_free(struct request *r);
 uint64_t request_id(const struct request *r);
 void request_call(struct request *r, const struct rpc_method *method,
 		  const void *request);
+/* The same of a worker. */
+void request_call_worker(struct request *r, uint32_t worker,
+			 const struct rpc_method *method, const void *request);

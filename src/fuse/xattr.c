@@ -6,7 +6,7 @@
  * answered, ls -l asks for two of every file.
  *
  * The master is asked three times, since under-storage is known by path, and a
- * node's path by its mount.
+ * node's path by its mount; then the worker that has the file.
  */
 
 #include <errno.h>
@@ -45,23 +45,48 @@ static void stat_ask(struct request *r)
 	request_call(r, RPC_MASTER_METHOD(stat), &q);
 }
 
+static void reply_cached(struct request *r, const char *word)
+{
+	reply_bytes(r, word, strlen(word));
+}
+
+static void explain_answer(struct request *r, const void *reply)
+{
+	const struct explain_reply *p = reply;
+
+	reply_cached(r, p->complete ? "all" : p->present ? "part" : "none");
+}
+
+/* It knows better than the master, who hears of it now and then. */
+static void ask_holder(struct request *r, uint32_t worker)
+{
+	static const struct request_ops next = {
+		"getxattr",
+		NULL,
+		explain_answer,
+		NULL,
+	};
+	const struct explain_request q = { .id = r->node };
+
+	r->ops = &next;
+	request_call_worker(r, worker, RPC_WORKER_METHOD(explain), &q);
+}
+
 /* By path; the node may be an older version of what is there now. */
 static void stat_answer(struct request *r, const void *reply)
 {
-	static const char *const cached[] = { "none", "part", "all" };
 	const struct stat_reply *p = reply;
-	const char *word;
 
-	if (p->attr.id != r->node) {
+	if (p->attr.id != r->node)
 		fs_reply_error(r->req, r->node, "getxattr", -ESTALE, NULL);
-	} else if (r->kind == XATTR_VERSION) {
+	else if (r->kind == XATTR_VERSION)
 		reply_bytes(r, p->attr.version.ptr, p->attr.version.len);
-	} else if (r->kind == XATTR_UFS) {
+	else if (r->kind == XATTR_UFS)
 		reply_bytes(r, p->uri.ptr, p->uri.len);
-	} else {
-		word = cached[p->cached < ARRAY_SIZE(cached) ? p->cached : 0];
-		reply_bytes(r, word, strlen(word));
-	}
+	else if (p->holders.n)
+		ask_holder(r, p->holders.at[0]);
+	else
+		reply_cached(r, "none");
 }
 
 static void mounts_ask(struct request *r)

@@ -162,6 +162,7 @@ static void answer(struct client_call *call, struct fake *f)
 {
 	struct lookup_reply l;
 	struct getattr_reply g;
+	static const uint32_t holders[] = { 9 };
 	struct stat_reply s = { 0 };
 	struct report_reply rep = { 0 };
 	struct file_reply file = { 0 };
@@ -197,7 +198,8 @@ static void answer(struct client_call *call, struct fake *f)
 		s.attr.version.len = 6;
 		s.uri.ptr = "s3://b/a/big";
 		s.uri.len = 12;
-		s.cached = 1;
+		s.holders.at = holders;
+		s.holders.n = 1;
 		call->done(call, f->id ? 0 : -ENOENT, &s);
 		break;
 	case MASTER_CALL_file:
@@ -280,6 +282,29 @@ void client_master(struct client *c, const struct rpc_method *method,
 		f->text = mem_strn(s->path.ptr, s->path.len);
 	}
 	loop_timer_start(c->loop, &f->timer, 0, on_call);
+}
+
+/* explain, of a worker that has a part. */
+static void on_worker_call(struct timer *t)
+{
+	struct fake *f = container_of(t, struct fake, timer);
+	struct client_call *call = f->of;
+	const struct explain_reply p = { .present = 5 };
+
+	call->done(call, 0, &p);
+	fake_free(f);
+}
+
+void client_worker(struct client *c, uint32_t worker,
+		   const struct rpc_method *method, struct client_call *call,
+		   const void *request ATTR_UNUSED, client_done_fn done)
+{
+	struct fake *f = fake_new(c, call);
+
+	assert(worker == 9 && method == RPC_WORKER_METHOD(explain));
+	call->request = (void *)f;
+	call->done = done;
+	loop_timer_start(c->loop, &f->timer, 0, on_worker_call);
 }
 
 void client_cancel(struct client_call *call)
