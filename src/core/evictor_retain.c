@@ -15,6 +15,9 @@
  *  - the file comes back eight times as fast, twice in a row, as the coldest
  *    one has been waiting.
  *
+ * Who asks for files to be loaded gets them in place of all that was not wanted
+ * since the load began.
+ *
  * Time is counted in ticks, one for each file that is wanted again: a scan of
  * files that nobody has read before ages nothing, however long it is.
  */
@@ -44,6 +47,7 @@ struct retain {
 	uint64_t dry;       /* wanted again and missed, since the last hit */
 	uint64_t dry_since; /* tick */
 	uint64_t given_up;  /* what was not wanted from this tick on */
+	uint64_t load, load_since; /* the last load, and its first tick */
 	struct ghosts ghosts;
 };
 
@@ -160,6 +164,8 @@ static bool yields(const struct retain *r, const struct evict_node *v,
 	uint64_t age = r->now - v->rank;
 	const struct ghost *g;
 
+	if (n->load && v->rank < r->load_since)
+		return true;
 	if (r->samples < SAMPLES)
 		return false;
 	if (age > SAMPLES + STALE_GAPS * r->mean_gap_1024 / 1024)
@@ -173,11 +179,15 @@ static struct evict_node *retain_victim(struct evictor *e,
 					const struct evict_node *n,
 					struct evict_node *after)
 {
-	const struct retain *r = to_retain(e);
+	struct retain *r = to_retain(e);
 	const struct list *head = &r->coldest_first;
 	struct list *next = after ? after->link.next : head->next;
 	struct evict_node *v;
 
+	if (n && n->load > r->load) {
+		r->load = n->load;
+		r->load_since = ++r->now;
+	}
 	if (n && next == &n->link)
 		next = next->next;
 	if (next == head)

@@ -56,7 +56,11 @@ static int begin_locked(struct store *s, struct fill *f, struct list *gone,
 			struct buffer *ask)
 {
 	const struct store_req *req = f->req;
-	struct evict_node n = { .id = req->file, .size = req->file_size };
+	struct evict_node n = {
+		.id = req->file,
+		.size = req->file_size,
+		.load = req->load,
+	};
 	struct entry *e = map_get(&s->files, req->file);
 	int rv;
 
@@ -71,6 +75,8 @@ static int begin_locked(struct store *s, struct fill *f, struct list *gone,
 	if (f->dir->service != IN_SERVICE)
 		return -ENOSPC;
 	f->is_new = !e;
+	if (e)
+		e->node.load = req->load;
 	f->room = room_for(req, f->is_new);
 	rv = room_make_locked(f->dir, e ? &e->node : &n, f->room, gone, ask);
 	if (rv)

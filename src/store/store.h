@@ -59,6 +59,7 @@ struct store_req {
 	uint64_t offset;    /* in the file */
 	void *buf;
 	size_t len;
+	uint64_t load; /* fill: as evict_node has it */
 	struct err err;
 
 	/* private */

@@ -191,6 +191,7 @@ static void fill(struct flight *fl)
 		.offset = fl->offset,
 		.buf = fl->buf,
 		.len = fl->len,
+		.load = fl->load,
 	};
 	store_fill(w->store, &fl->fill, on_filled);
 }

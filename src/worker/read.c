@@ -342,12 +342,26 @@ struct loader {
 
 enum { LOAD_AHEAD = 4 }; /* units under way at once */
 
+/* Calls that come less than this after each other are one load. */
+#define LOAD_GAP_MS 10000
+
 static void load_step(struct loader *l);
+
+static void load_begin(struct worker *w)
+{
+	if (!w->load.calls &&
+	    (!w->load.number ||
+	     loop_now_ms(w->loop) > w->load.ended_ms + LOAD_GAP_MS))
+		w->load.number++;
+	w->load.calls++;
+}
 
 static void load_end(struct loader *l)
 {
 	struct worker *w = l->w;
 
+	w->load.calls--;
+	w->load.ended_ms = loop_now_ms(w->loop);
 	if (l->file)
 		file_put(l->file);
 	free(l);
@@ -408,6 +422,7 @@ static void load_ahead(struct loader *l)
 			fl = flight_start(l->file, at, at + FETCH_UNIT);
 			l->fetched += fl->len;
 		}
+		fl->load = l->w->load.number;
 		at = flight_end(fl);
 	}
 }
@@ -477,6 +492,7 @@ void serve_load(void *role, struct rpc_call *call, const void *request)
 	l->file = file_get(w, req->id);
 	l->info.done = on_load_info;
 	worker_begin(w);
+	load_begin(w);
 	rpc_call_on_cancel(call, on_load_cancel, l);
 	if (file_know(l->file, &l->info))
 		load_step(l);

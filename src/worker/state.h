@@ -163,6 +163,7 @@ struct flight {
 	bool unsettled; /* must not be cached */
 	bool is_home;   /* we keep the block */
 	bool cancelled, asking_peer;
+	uint64_t load; /* number of the load that wants it, or 0 */
 	uint64_t started_ms;
 	struct list waiters;
 	struct mount_wait mount_wait;
@@ -306,6 +307,12 @@ struct worker {
 	struct flights flights;
 	struct history history;
 	struct grants grants;
+
+	struct {
+		uint64_t number; /* of the last one */
+		unsigned calls;  /* of it under way */
+		uint64_t ended_ms;
+	} load;
 
 	/* Posted or in flight, with a callback to come. */
 	unsigned busy;

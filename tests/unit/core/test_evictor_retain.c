@@ -241,6 +241,40 @@ static void opening_twice_is_one_visit(void **state ATTR_UNUSED)
 	}
 }
 
+static unsigned load(unsigned from, unsigned n, uint64_t number)
+{
+	struct evict_node *node, *victim;
+	unsigned i, in = 0;
+
+	for (i = from; i < from + n; i++) {
+		node = &f.nodes[i];
+		*node = (struct evict_node){ .id = i, .load = number };
+		victim = evictor_victim(f.evictor, node, NULL);
+		if (!victim)
+			continue;
+		evict(victim);
+		evictor_insert(f.evictor, node);
+		f.cached[i] = true;
+		f.n_cached++;
+		in++;
+	}
+	return in;
+}
+
+static void a_load_replaces_what_was_there_before(void **state ATTR_UNUSED)
+{
+	epoch(0, FILES);
+	epoch(0, FILES);
+	assert_int_equal(load(FILES, ROOM / 2, 1), ROOM / 2);
+	/* Not itself, and not what is wanted meanwhile. */
+	read_file(FILES - 1);
+	take(0, 100);
+	read_in_order(100);
+	assert_in_range(load(2 * FILES, ROOM, 1), ROOM / 2 - 110, ROOM / 2);
+	assert_int_equal(load(3 * FILES, 10, 1), 0);
+	assert_int_equal(load(4 * FILES, 10, 2), 10);
+}
+
 static void a_need_of_the_owner_takes_any(void **state ATTR_UNUSED)
 {
 	read_file(1);
@@ -262,4 +296,5 @@ TEST_MAIN(TEST_WITH(shuffled_epochs_keep_what_is_there),
 	  TEST_WITH(what_was_read_once_gives_way),
 	  TEST_WITH(files_that_left_the_set_are_replaced),
 	  TEST_WITH(a_hot_file_gets_in), TEST_WITH(opening_twice_is_one_visit),
+	  TEST_WITH(a_load_replaces_what_was_there_before),
 	  TEST_WITH(a_need_of_the_owner_takes_any))

@@ -270,6 +270,27 @@ static void a_file_that_does_not_fit_is_not_loaded(void **state ATTR_UNUSED)
 	assert_in_range(in_store(1), 1, 64 * MIB);
 }
 
+static void a_load_replaces_what_is_not_used(void **state ATTR_UNUSED)
+{
+	struct load_request req = { .id = 30 };
+	struct load_reply reply;
+	uint64_t id;
+
+	node_stop(0);
+	f.evictor = "retain";
+	node_start(0);
+	for (id = 1; id <= 8; id++) {
+		put_file(id, 10 * MIB);
+		read_file(id);
+	}
+	assert_int_equal(in_store(8), 0);
+	put_file(30, 20 * MIB);
+	assert_int_equal(call_worker(0, RPC_WORKER_METHOD(load), &req, &reply,
+				     sizeof(reply)),
+			 0);
+	assert_true(reply.complete);
+}
+
 static void a_read_too_long_is_refused(void **state ATTR_UNUSED)
 {
 	struct reading r;
@@ -365,6 +386,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(an_old_epoch_is_told_so), TEST_WITH(fetches_are_bounded),
 	  TEST_WITH(a_file_is_loaded_whole),
 	  TEST_WITH(a_file_that_does_not_fit_is_not_loaded),
+	  TEST_WITH(a_load_replaces_what_is_not_used),
 	  TEST_WITH(a_read_too_long_is_refused),
 	  TEST_WITH(the_home_is_asked_before_under_storage),
 	  TEST_WITH(what_the_home_before_has_is_not_fetched),
