@@ -18,6 +18,8 @@
 #define TRIES_PART 3  /* while it has cached a part only */
 #define WAIT_MS    1000
 #define EXPLAIN_MS 30000
+#define MEND_LEAST 256
+#define MEND_SHARE 10 /* and this part of all files */
 
 enum phase { COUNT, LOAD, VERIFY, PHASES };
 
@@ -48,7 +50,8 @@ struct job {
 	uint64_t files, bytes;     /* in all */
 	uint64_t done, done_bytes; /* loaded */
 	uint64_t failed;
-	struct err err; /* the first failure */
+	uint64_t mended; /* lost after they were loaded, and loaded again */
+	struct err err;  /* the first failure */
 };
 
 /* One file on its way to be loaded, or to be checked. */
@@ -56,6 +59,8 @@ struct file_op {
 	struct job *job;
 	uint64_t parent, id, length;
 	unsigned tries;
+	bool mending; /* its check found it lost: is loaded again */
+	bool mended;  /* was */
 	struct rpc_pending pending;
 	struct timer again;
 	size_t name_len;
@@ -214,9 +219,30 @@ static void on_loaded(struct rpc_pending *p, int code, const void *reply)
 		      "the worker does not keep all of it");
 		return;
 	}
+	if (op->mending) {
+		op->mending = false;
+		op->mended = true;
+		loop_timer_start(op->job->jobs->o.loop, &op->again, 0,
+				 on_file_again);
+		return;
+	}
 	op->job->done++;
 	op->job->done_bytes += op->length;
 	file_over(op, 0, NULL);
+}
+
+/* A worker that crashed may have lost what it had just loaded: once more.  Not
+ * for what a cache that is too small gave up for the rest. */
+static bool mend(struct file_op *op)
+{
+	struct job *job = op->job;
+
+	if (op->mended || job->mended >= MEND_LEAST + job->files / MEND_SHARE)
+		return false;
+	job->mended++;
+	op->mending = true;
+	loop_timer_start(job->jobs->o.loop, &op->again, 0, on_file_again);
+	return true;
 }
 
 static void on_explained(struct rpc_pending *p, int code, const void *reply)
@@ -226,10 +252,10 @@ static void on_explained(struct rpc_pending *p, int code, const void *reply)
 
 	if (code)
 		later(op, code, p->err.msg);
-	else if (!r->complete)
+	else if (!r->complete && !mend(op))
 		file_over(op, -ENOSPC,
 			  "a file that was loaded is not cached any more");
-	else
+	else if (r->complete)
 		file_over(op, 0, NULL);
 }
 
@@ -241,7 +267,7 @@ static void call_worker(struct file_op *op, struct worker *k)
 	const struct explain_request explain = { op->id };
 
 	op->pending = (struct rpc_pending){ .fd = -1 };
-	if (op->job->phase == LOAD) {
+	if (op->job->phase == LOAD || op->mending) {
 		rpc_call(client, RPC_WORKER_METHOD(load), &op->pending, &load,
 			 on_loaded);
 		return;

@@ -1,0 +1,106 @@
+"""fs load: a job that says how far it is, and is checked at its end."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+import acached
+
+
+@pytest.fixture
+def loaded(served):
+    """load(argument...) loads the tree; gives the process and its JSON."""
+    def load(*argv, check=True, path="/s3"):
+        p = served.cluster.fs("load", "--json", *argv, path, check=check)
+        return p, json.loads(p.stdout)
+    return load
+
+
+def sizes(served):
+    return [os.path.getsize(os.path.join(served.top, n))
+            for n in served.names]
+
+
+def test_everything_is_cached_afterwards(served, loaded):
+    _, job = loaded()
+    assert job["state"] == "done"
+    assert job["files"] == job["files_done"] == len(served.names)
+    assert job["bytes"] == job["bytes_done"] == sum(sizes(served))
+    assert job["failed"] == 0
+    assert served.proxy.gets() >= sum(1 for n in sizes(served) if n)
+    served.proxy.reset()
+    served.read_all()
+    assert served.proxy.gets() == 0
+    text = served.cluster.fs("du", "/s3").stdout
+    assert "(100%)" in text
+    _, again = loaded()
+    assert again["state"] == "done" and again["id"] != job["id"]
+    assert served.proxy.gets() == 0
+    served.cluster.fs("free", "/s3")
+    acached.wait_for("nothing cached", lambda: "(0%)" in
+                     served.cluster.fs("du", "/s3").stdout)
+
+
+def test_one_file_or_nothing(served, loaded):
+    name = served.names[0]
+    _, job = loaded(path="/s3/" + name)
+    assert (job["state"], job["files_done"]) == ("done", 1)
+    p, job = loaded(path="/s3/no-such-name", check=False)
+    assert p.returncode == 1 and job["state"] == "failed"
+    assert "No such file" in p.stderr
+
+
+def test_what_could_not_be_loaded_is_counted(served, loaded):
+    bad = [n for n in served.names if os.path.getsize(
+        os.path.join(served.top, n))][0]
+    served.proxy.inject({"fault": "status", "status": 403,
+                         "key": bad.replace(" ", "%20")})
+    p, job = loaded(check=False)
+    assert p.returncode == 3
+    assert job["failed"] >= 1
+    assert job["files_done"] == len(served.names) - job["failed"]
+    assert "403 AccessDenied" in job["error"]
+    served.proxy.clear()
+    served.proxy.reset()
+    p, job = loaded()
+    assert job["files_done"] == len(served.names)
+    assert served.proxy.gets() <= 4  # only what was missing
+
+
+def start(served, *argv):
+    """A load that watches, while every GET is held up."""
+    served.proxy.inject({"fault": "latency", "ms": 1500})
+    return subprocess.Popen(
+        [served.cluster.program, "fs", "load", "--state",
+         served.cluster.state, *argv, "/s3"], env=served.cluster.env(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize("role", ["worker", "master"])
+def test_a_load_survives_a_crash(served, role):
+    p = start(served)
+    acached.wait_for("GETs in flight", served.proxy.gets)
+    served.cluster.kill(role)
+    out = p.communicate(timeout=120)[0]
+    assert p.returncode == 0, out
+    n = len(served.names)
+    assert "%d of %d files" % (n, n) in out
+    served.proxy.clear()
+    acached.wait_for("what is cached is known", lambda: "(100%)" in
+                     served.cluster.fs("du", "/s3").stdout)
+    served.read_all()
+
+
+def test_a_submitted_load_goes_on_by_itself(served):
+    p = start(served, "--submit")
+    out = p.communicate(timeout=5)[0]
+    assert p.returncode == 0 and re.search(r"JobId: \d+", out)
+    acached.wait_for("the load", lambda: "(100%)" in
+                     served.cluster.fs("du", "/s3").stdout, 30)
+    served.proxy.clear()
+    served.proxy.reset()
+    served.read_all()
+    assert served.proxy.gets() == 0
