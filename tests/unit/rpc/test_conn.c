@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/rpc_pair.h"
@@ -170,6 +171,53 @@ static void only_our_user_and_root_are_trusted_unseen(void **state ATTR_UNUSED)
 	peer.uid = 0;
 	peer.local = false;
 	assert_false(handshake_trusts(&peer));
+}
+
+/* Calls as another user, if we may become one. */
+static int call_as_nobody(void)
+{
+	const struct open_request req = { .id = 1 };
+
+	f.done = 0;
+	assert_int_equal(chmod(f.pair.dir, 0755), 0);
+	assert_int_equal(seteuid(65534), 0);
+	rpc_call(f.pair.client, RPC_WORKER_METHOD(open), &f.call, &req,
+		 on_open);
+	assert_int_equal(seteuid(0), 0);
+	rpc_pair_run(&f.pair, &f.done, 1);
+	return f.code;
+}
+
+static void another_user_without_the_key_is_refused(void **state)
+{
+	if (PAIR_KIND(state) != PAIR_UNIX || geteuid() != 0)
+		return;
+	f.pair.client_me.key = NULL;
+	rpc_pair_start(&f.pair, &service);
+	assert_int_equal(call_as_nobody(), -EACCES);
+	says("the client has no cluster key to prove itself by");
+}
+
+static void another_user_with_another_key_is_refused(void **state)
+{
+	uint8_t other[32] = { 1 };
+
+	if (PAIR_KIND(state) != PAIR_UNIX || geteuid() != 0)
+		return;
+	f.pair.client_me.key = other;
+	rpc_pair_start(&f.pair, &service);
+	assert_int_equal(call_as_nobody(), -EACCES);
+	says("refused this client: holds another cluster key");
+}
+
+static void another_user_may_prove_the_key(void **state)
+{
+	if (PAIR_KIND(state) != PAIR_UNIX || geteuid() != 0)
+		return;
+	rpc_pair_start(&f.pair, &service);
+	assert_int_equal(call_as_nobody(), 0);
+	assert_int_equal(f.peer.uid, 65534);
+	assert_true(f.peer.has_key);
 }
 
 /* ---- what a raw peer sees ---- */
@@ -530,6 +578,9 @@ TEST_MAIN(ON_EACH(both_hold_the_key), ON_EACH(another_key_is_refused_over_tcp),
 	  ON_EACH(another_cluster_is_refused),
 	  ON_EACH(who_does_not_know_his_cluster_takes_any),
 	  TEST(only_our_user_and_root_are_trusted_unseen),
+	  ON_EACH(another_user_without_the_key_is_refused),
+	  ON_EACH(another_user_with_another_key_is_refused),
+	  ON_EACH(another_user_may_prove_the_key),
 	  ON_EACH(another_version_is_refused_with_a_reason),
 	  ON_EACH(a_peer_that_says_nothing_is_let_go),
 	  ON_EACH(noise_before_the_hello_ends_that_connection),
