@@ -106,6 +106,13 @@ static void json_is_an_object_a_line(void **state ATTR_UNUSED)
 	      "\"why\":\"no luck\"}\n");
 }
 
+static void what_is_not_utf8_is_replaced(void **state ATTR_UNUSED)
+{
+	log_info("read", "path=%s", "/\xc3\xa4\xff\xe2\x82\xac/\xe2\x82");
+	wrote("level=info module=test event=read path=\"/\xc3\xa4\\ufffd"
+	      "\xe2\x82\xac/\\ufffd\\ufffd\"\n");
+}
+
 static void what_is_below_the_level_is_not_written(void **state ATTR_UNUSED)
 {
 	log_configure("warn", "logfmt", NULL);
@@ -169,6 +176,7 @@ TEST_MAIN(TEST_WITH(a_line_is_pairs), TEST_WITH(values_with_blanks_are_quoted),
 	  TEST_WITH(a_value_never_begins_a_line),
 	  TEST_WITH(an_empty_value_is_quoted),
 	  TEST_WITH(json_is_an_object_a_line),
+	  TEST_WITH(what_is_not_utf8_is_replaced),
 	  TEST_WITH(what_is_below_the_level_is_not_written),
 	  TEST_WITH(the_longest_line_is_whole),
 	  TEST_WITH(the_last_error_is_known),
