@@ -412,7 +412,7 @@ static bool last_phase(const struct job *job)
 static bool waits(const struct job *job)
 {
 	return job->turning || job->resolving || job->in_flight ||
-	       (job->walking && job->walk.waiting);
+	       (job->walking && tree_walk_busy(&job->walk));
 }
 
 /* Whether it shall stop, which it has if nothing is under way. */

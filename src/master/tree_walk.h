@@ -2,12 +2,15 @@
  * A walk over a tree of the namespace, listing in under-storage what is not
  * known in full.
  *
- * Depth first, in the namespace's order, a bounded part at a time.  Master's
- * loop.
+ * Depth first, in the namespace's order, a bounded part at a time.  The
+ * directories that come next are listed ahead, several at once: a tree of many
+ * directories takes as long as a few of them.  Master's loop.
  */
 #pragma once
 
 #include "master/loader.h"
+
+#define TREE_WALK_AHEAD 16 /* listings at once */
 
 struct tree_walk_level;
 
@@ -15,14 +18,15 @@ struct tree_walk {
 	struct loader *loader;
 	bool refresh;   /* lists every directory again */
 	bool recursive; /* goes into directories below the first */
-	/* May be called: there is more to take, or an error. */
+	/* May be called: there is more to take, or an error, or a listing has
+	 * ended. */
 	void (*go_on)(struct tree_walk *w);
 
 	/* private */
 	struct tree_walk_level *levels;
 	size_t n, room;
-	struct loader_wait wait;
-	bool waiting;
+	struct map listings; /* begun and not yet walked into, by directory */
+	unsigned listing;    /* of them under way */
 	int code;
 	struct err err;
 };
@@ -36,5 +40,7 @@ void tree_walk_start(struct tree_walk *w, uint64_t root);
  */
 int tree_walk_next(struct tree_walk *w, struct inode_view *out);
 const char *tree_walk_error(const struct tree_walk *w);
-/* Not while go_on() is to come. */
+/* Whether listings are under way: go_on() comes. */
+bool tree_walk_busy(const struct tree_walk *w);
+/* Not while it is busy. */
 void tree_walk_close(struct tree_walk *w);

@@ -9,6 +9,7 @@
 #include "lib/fake_ufs.h"
 #include "lib/sim.h"
 #include "lib/sim_master.h"
+#include "master/jobs.h"
 #include "rpc/client.h"
 #include "rpc/method.h"
 #include "rpc/server.h"
@@ -34,7 +35,7 @@ struct fake_worker {
 	int parts;       /* loads that shall be of a part only */
 	bool incomplete; /* explain says so */
 	bool hold;       /* loads are not answered */
-	struct rpc_call *held[128];
+	struct rpc_call *held[2 * JOBS_PARALLEL];
 	unsigned n_held;
 	unsigned most_held;
 };
@@ -658,7 +659,7 @@ static void a_bounded_number_is_loaded_at_a_time(void **state ATTR_UNUSED)
 	w->hold = true;
 	job = submit("load", "/data", false);
 	sim_run(f.loop, SECOND_MS);
-	assert_int_equal(w->n_held, 64);
+	assert_int_equal(w->n_held, JOBS_PARALLEL);
 	look_at(job);
 	assert_string_equal(f.state, "running");
 	assert_int_equal(f.files, FILES);
@@ -668,7 +669,7 @@ static void a_bounded_number_is_loaded_at_a_time(void **state ATTR_UNUSED)
 		rpc_reply(w->held[--w->n_held], &reply);
 	wait_for(job);
 	assert_int_equal(f.done, FILES);
-	assert_int_equal(w->most_held, 64);
+	assert_int_equal(w->most_held, JOBS_PARALLEL);
 }
 
 static void a_cancelled_job_ends_when_nothing_is_under_way(
@@ -690,7 +691,7 @@ static void a_cancelled_job_ends_when_nothing_is_under_way(
 		rpc_reply(w->held[--w->n_held], &reply);
 	wait_for(req.id);
 	assert_string_equal(f.state, "cancelled");
-	assert_int_equal(w->loads, 64);
+	assert_int_equal(w->loads, JOBS_PARALLEL);
 }
 
 static void a_job_goes_on_after_the_master_has_crashed(void **state ATTR_UNUSED)
@@ -730,6 +731,37 @@ static void load_metadata_lists_a_tree_again(void **state ATTR_UNUSED)
 	wait_for(submit("loadMetadata", "/data", true));
 	namespace_totals(master_namespace(f.master.master), &t);
 	assert_int_equal(t.files, FILES + 1);
+}
+
+static void many_directories_are_listed_at_once_and_once_each(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 50, .max_ms = 50 };
+	uint64_t job, lists;
+
+	fake_ufs_set(f.bucket, &slow);
+	lists = fake_ufs_numbers(f.bucket)->lists;
+	job = submit("loadMetadata", "/data", true);
+	/* The root, 3 below it, and FILES below those: at most 16 at once. */
+	sim_run(f.loop, 50 * (2 + FILES / 10));
+	look_at(job);
+	assert_string_equal(f.state, "done");
+	assert_int_equal(fake_ufs_numbers(f.bucket)->lists - lists,
+			 1 + 3 + FILES);
+	/* Known or not, each is asked for again. */
+	lists = fake_ufs_numbers(f.bucket)->lists;
+	wait_for(submit("loadMetadata", "/data", true));
+	assert_int_equal(fake_ufs_numbers(f.bucket)->lists - lists,
+			 1 + 3 + FILES);
+}
+
+static void a_directory_that_cannot_be_listed_fails_the_job(
+	void **state ATTR_UNUSED)
+{
+	fake_ufs_fail(f.bucket, 20, 1, -EIO);
+	wait_for(submit("loadMetadata", "/data", true));
+	assert_string_equal(f.state, "failed");
+	assert_int_equal(f.failed, 1);
 }
 
 static void on_free(struct rpc_pending *p, int code, const void *reply)
@@ -786,4 +818,6 @@ TEST_MAIN(TEST_WITH(a_worker_keeps_its_id_over_restarts),
 	  TEST_WITH(a_cancelled_job_ends_when_nothing_is_under_way),
 	  TEST_WITH(a_job_goes_on_after_the_master_has_crashed),
 	  TEST_WITH(load_metadata_lists_a_tree_again),
+	  TEST_WITH(many_directories_are_listed_at_once_and_once_each),
+	  TEST_WITH(a_directory_that_cannot_be_listed_fails_the_job),
 	  TEST_WITH(free_drops_what_is_cached_below_a_path))
