@@ -11,6 +11,8 @@
 
 #define RETRY_FIRST_MS 10
 #define RETRY_MAX_MS   500
+#define VAIN_MS        5000 /* after a wait in vain the next ones are ... */
+#define SHORT_WAIT_MS  1000 /* ... that long */
 
 /* ---- the request, kept to be sent again ---- */
 
@@ -80,22 +82,25 @@ static void finish_soon(struct client_call *call, int code)
 	loop_post(call->client->loop, &call->task, on_finish);
 }
 
+/* Once, until it has answered again. */
 static void log_missing(struct client_call *call)
 {
 	struct client *c = call->client;
+	struct vain *vain = &c->vain[call->target];
 
-	if (call->target == CLIENT_MASTER && !c->master_missing) {
-		c->master_missing = true;
+	vain->at_ms = loop_now_ms(c->loop);
+	if (vain->logged)
+		return;
+	vain->logged = true;
+	if (call->target == CLIENT_MASTER)
 		log_error("gave up waiting for the master",
-			  "waited_ms=%" PRIu64 " last=\"%s\"", c->wait_ms,
+			  "waited_ms=%" PRIu64 " last=\"%s\"", call->wait_ms,
 			  call->err.msg);
-	} else if (call->target != CLIENT_MASTER && !c->workers_missing) {
-		c->workers_missing = true;
+	else
 		log_error("gave up waiting for a worker",
 			  "worker=%" PRIu32 " waited_ms=%" PRIu64
 			  " last=\"%s\"",
-			  call->worker, c->wait_ms, call->err.msg);
-	}
+			  call->worker, call->wait_ms, call->err.msg);
 }
 
 static void time_out(struct client_call *call)
@@ -113,7 +118,7 @@ static void time_out(struct client_call *call)
 	call->err = last;
 	log_missing(call);
 	err_set(&call->err, -ETIMEDOUT, "waited %" PRIu64 " ms for %s: %s",
-		call->client->wait_ms, what, last.msg);
+		call->wait_ms, what, last.msg);
 	finish(call, -ETIMEDOUT, NULL);
 }
 
@@ -137,14 +142,27 @@ static void on_limit(struct timer *t)
 	time_out(call);
 }
 
+/* Who waited in vain and asks again at once (the kernel does so for a read) has
+ * waited already. */
+static uint64_t patience(const struct client *c, enum client_target target)
+{
+	const struct vain *vain = &c->vain[target];
+
+	if (vain->at_ms && loop_now_ms(c->loop) - vain->at_ms < VAIN_MS &&
+	    c->wait_ms > SHORT_WAIT_MS)
+		return SHORT_WAIT_MS;
+	return c->wait_ms;
+}
+
 static void start_limit(struct client_call *call)
 {
 	struct client *c = call->client;
 
 	if (call->deadline_ms)
 		return;
-	call->deadline_ms = loop_now_ms(c->loop) + c->wait_ms;
-	loop_timer_start(c->loop, &call->limit, c->wait_ms, on_limit);
+	call->wait_ms = patience(c, call->target);
+	call->deadline_ms = loop_now_ms(c->loop) + call->wait_ms;
+	loop_timer_start(c->loop, &call->limit, call->wait_ms, on_limit);
 }
 
 static void on_retry(struct timer *t)
@@ -230,10 +248,7 @@ static void on_done(struct rpc_pending *p, int code, const void *reply)
 		on_missing(call, code);
 		return;
 	}
-	if (call->target == CLIENT_MASTER)
-		c->master_missing = false;
-	else
-		c->workers_missing = false;
+	c->vain[call->target] = (struct vain){ 0 };
 	call->err = p->err;
 	finish(call, code, reply);
 }

@@ -3,7 +3,8 @@
  *
  * Belongs to one loop, real or simulated.  Every call waits for a missing role,
  * trying again, for `wait_ms` at most, then ends with -ETIMEDOUT and one log
- * line that says what was missing.  A role that is there may take its time.
+ * line that says what was missing; calls that follow at once wait a second.  A
+ * role that is there may take its time.
  * Mutations carry (client id, sequence), so a retry is applied once.
  *
  * fuse/, cli/ and the later faces use it and nothing below it.
@@ -69,6 +70,7 @@ struct client_call {
 	bool expired;
 	unsigned tries;
 	uint64_t deadline_ms; /* 0: nothing is missing */
+	uint64_t wait_ms;     /* until then */
 	uint64_t epoch;       /* of the set by which it was asked */
 	void (*prepare)(struct client_call *call); /* before each try */
 	struct rpc_pending pending;

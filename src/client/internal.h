@@ -44,11 +44,14 @@ struct client {
 	struct master *masters;
 	unsigned n_masters, current;
 	bool closed;
-	unsigned refs;        /* our owner, and each call and read */
-	struct list calls;    /* that do not wait for the worker set */
-	struct list reads;    /* of granted files */
-	bool master_missing;  /* has been logged */
-	bool workers_missing; /* so have they */
+	unsigned refs;     /* our owner, and each call and read */
+	struct list calls; /* that do not wait for the worker set */
+	struct list reads; /* of granted files */
+	/* By target: waits that ended in vain since it last answered. */
+	struct vain {
+		bool logged;
+		uint64_t at_ms; /* the last; 0: none */
+	} vain[CLIENT_HOME + 1];
 
 	/* The worker set. */
 	struct list workers;

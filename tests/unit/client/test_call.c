@@ -144,6 +144,30 @@ static void without_any_master_it_waits_and_gives_up(void **state ATTR_UNUSED)
 					       "master: unix:/m"));
 }
 
+static void who_asks_again_at_once_has_waited_already(void **state ATTR_UNUSED)
+{
+	fake_stop(&f.fake.master[0]);
+	fake_stop(&f.fake.master[1]);
+	getattr(1);
+	fake_run(&f.fake, 30100);
+	assert_int_equal(f.done, 1);
+	getattr(1);
+	fake_run(&f.fake, 1100);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.code, -ETIMEDOUT);
+	fake_run(&f.fake, 6000);
+	getattr(1); /* a new patience */
+	fake_run(&f.fake, 20000);
+	assert_int_equal(f.done, 0);
+	fake_start(&f.fake.master[0]);
+	fake_run(&f.fake, 1000);
+	assert_int_equal(f.code, 0);
+	fake_stop(&f.fake.master[0]);
+	getattr(1);
+	fake_run(&f.fake, 20000);
+	assert_int_equal(f.done, 0);
+}
+
 static void a_master_that_comes_back_in_time_answers(void **state ATTR_UNUSED)
 {
 	fake_stop(&f.fake.master[0]);
@@ -279,6 +303,7 @@ TEST_MAIN(TEST_WITH(a_call_reaches_the_master),
 	  TEST_WITH(a_master_that_is_down_is_passed_over),
 	  TEST_WITH(a_retry_carries_the_same_sequence),
 	  TEST_WITH(without_any_master_it_waits_and_gives_up),
+	  TEST_WITH(who_asks_again_at_once_has_waited_already),
 	  TEST_WITH(a_master_that_comes_back_in_time_answers),
 	  TEST_WITH(a_slow_answer_is_waited_for),
 	  TEST_WITH(a_master_cut_off_is_noticed),
