@@ -12,6 +12,10 @@
 #define LOG_MODULE "store"
 #include "runtime/log.h"
 
+/* How long a full disk is left alone: at first, and at most. */
+#define PAUSE_MS     60000
+#define MAX_PAUSE_MS 3600000
+
 struct entry *dir_next_locked(struct dir *d, struct list *after)
 {
 	struct place *p;
@@ -184,6 +188,24 @@ static enum service left_after(int code)
 	return code == -ENOSPC || code == -EDQUOT ? NO_FILLS : OUT_OF_SERVICE;
 }
 
+bool dir_try_again_locked(struct dir *d, uint64_t now_ms)
+{
+	if (d->service != NO_FILLS)
+		return false;
+	if (!d->again_ms) {
+		d->pause_ms = d->pause_ms ? d->pause_ms * 2 : PAUSE_MS;
+		if (d->pause_ms > MAX_PAUSE_MS)
+			d->pause_ms = MAX_PAUSE_MS;
+		d->again_ms = now_ms + d->pause_ms;
+	}
+	if (now_ms < d->again_ms)
+		return false;
+	d->again_ms = 0;
+	d->service = IN_SERVICE;
+	d->store->totals.dirs_failed--;
+	return true;
+}
+
 void dir_failed(struct dir *d, int code, const char *doing)
 {
 	enum service left = left_after(code), was;
@@ -197,6 +219,8 @@ void dir_failed(struct dir *d, int code, const char *doing)
 	was = d->service;
 	if (left > was) {
 		d->service = left;
+		if (left == NO_FILLS)
+			atomic_store(&s->full, true);
 		s->totals.dirs_failed += was == IN_SERVICE;
 	}
 	while (d->service == OUT_OF_SERVICE &&

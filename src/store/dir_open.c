@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -151,6 +152,20 @@ static void fit(struct dir *d)
 	buffer_close(&ask);
 }
 
+static int share_disk(struct dir *d, unsigned percent, struct err *err)
+{
+	struct statvfs st;
+
+	if (!percent)
+		return 0;
+	if (fstatvfs(d->fd, &st) < 0)
+		return err_set(err, -errno, "%s: statvfs: %m", d->path);
+	d->capacity =
+		((uint64_t)st.f_bavail * st.f_frsize + dir_used_locked(d)) /
+		100 * percent;
+	return 0;
+}
+
 int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 	     const struct evictor_ops *policy, struct err *err)
 {
@@ -173,6 +188,8 @@ int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 	rv = open_path(d, err);
 	if (!rv)
 		rv = index_open(d, &clean, err);
+	if (!rv)
+		rv = share_disk(d, o->percent, err);
 	if (rv)
 		return rv;
 	find_subdirs(d, !clean);

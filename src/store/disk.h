@@ -85,6 +85,8 @@ struct dir {
 
 	/* Protected by store->mutex. */
 	enum service service;
+	uint64_t again_ms;   /* when a full disk is tried again; 0: not known */
+	uint64_t pause_ms;   /* and how long it was left alone */
 	struct list entries; /* of struct place */
 	uint64_t n_entries;
 	uint64_t entry_bytes, granted_bytes;
@@ -113,6 +115,8 @@ struct store {
 	void *owner;
 	void (*let_go)(void *owner, const uint64_t *files, size_t n);
 	void *let_go_owner;
+
+	atomic_bool full; /* a directory has been, once */
 
 	struct mutex mutex;
 
@@ -177,6 +181,8 @@ void dir_remove_all(struct list *gone);
 /* The same on a disk thread, for callers that must not wait. */
 void dir_reap(struct dir *d, struct list *gone);
 uint64_t dir_used_locked(const struct dir *d);
+/* Whether a disk that was full is due to be tried again, which it then is. */
+bool dir_try_again_locked(struct dir *d, uint64_t now_ms);
 /* The disk has failed with `code`: out of service. */
 void dir_failed(struct dir *d, int code, const char *doing);
 

@@ -13,6 +13,9 @@
 #include "store/file_io.h"
 #include "store/index.h"
 
+#define LOG_MODULE "store"
+#include "runtime/log.h"
+
 /* One fill, on a disk thread. */
 struct fill {
 	const struct store_req *req;
@@ -262,6 +265,20 @@ static void on_no_room(struct task *t)
 	req->done(req, -ENOSPC);
 }
 
+static void try_again(struct store *s, uint64_t now_ms)
+{
+	struct dir *d;
+	bool again;
+
+	for (d = s->dirs; d < s->dirs + s->n_dirs; d++) {
+		mutex_lock(&s->mutex);
+		again = dir_try_again_locked(d, now_ms);
+		mutex_unlock(&s->mutex);
+		if (again)
+			log_info("trying a full disk again", "dir=%s", d->path);
+	}
+}
+
 void store_fill(struct store *s, struct store_req *req, store_done_fn done)
 {
 	struct entry *e;
@@ -273,6 +290,8 @@ void store_fill(struct store *s, struct store_req *req, store_done_fn done)
 		req->offset + req->len == req->file_size));
 	req->done = done;
 	req->store = s;
+	if (atomic_load_explicit(&s->full, memory_order_relaxed))
+		try_again(s, loop_now_ms(req->loop));
 	mutex_lock(&s->mutex);
 	e = map_get(&s->files, req->file);
 	d = e ? e->dir : store_home_locked(s, req->file);

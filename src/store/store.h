@@ -25,6 +25,9 @@ struct store;
 struct store_dir {
 	const char *path;
 	uint64_t capacity; /* bytes that the directory may use on its disk */
+	/* Instead, if not 0: this share of what is free there at the start, or
+	 * the directory's already. */
+	unsigned percent;
 };
 
 struct store_options {

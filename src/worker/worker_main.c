@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -159,21 +158,10 @@ static int load_uuid(struct process *p, struct err *err)
 	return rv;
 }
 
-/* A share of the disk is one of what is free there or ours already. */
-static uint64_t size_in_bytes(const struct config_size *size, const char *path)
+static void set_dir(struct store_dir *d, char *path,
+		    const struct config_size *size)
 {
-	struct statvfs st;
-	char *parent;
-
-	if (!size->percent)
-		return size->bytes;
-	if (statvfs(path, &st) < 0) {
-		parent = mem_printf("%s/..", path);
-		if (statvfs(parent, &st) < 0)
-			st.f_blocks = st.f_frsize = 0;
-		free(parent);
-	}
-	return (uint64_t)st.f_blocks * st.f_frsize / 100 * size->percent;
+	*d = (struct store_dir){ path, size->bytes, size->percent };
 }
 
 static void list_dirs(struct process *p)
@@ -181,22 +169,14 @@ static void list_dirs(struct process *p)
 	const struct config *c = p->env->config;
 	unsigned i;
 
-	if (c->worker_dirs.n == 0) {
-		p->n_dirs = 1;
-		p->dirs = mem_alloc(sizeof(*p->dirs));
-		p->dirs[0].path = mem_printf("%s/cache", p->env->dir);
-		p->dirs[0].capacity =
-			size_in_bytes(&c->worker_capacity, p->env->dir);
-		return;
-	}
-	p->n_dirs = c->worker_dirs.n;
+	p->n_dirs = c->worker_dirs.n ? c->worker_dirs.n : 1;
 	p->dirs = mem_array(p->n_dirs, sizeof(*p->dirs));
-	for (i = 0; i < p->n_dirs; i++) {
-		p->dirs[i].path = mem_str(c->worker_dirs.at[i].path);
-		p->dirs[i].capacity =
-			size_in_bytes(&c->worker_dirs.at[i].capacity,
-				      c->worker_dirs.at[i].path);
-	}
+	if (c->worker_dirs.n == 0)
+		set_dir(p->dirs, mem_printf("%s/cache", p->env->dir),
+			&c->worker_capacity);
+	for (i = 0; i < c->worker_dirs.n; i++)
+		set_dir(&p->dirs[i], mem_str(c->worker_dirs.at[i].path),
+			&c->worker_dirs.at[i].capacity);
 }
 
 static int open_store(struct process *p, struct err *err)

@@ -55,7 +55,8 @@ static uint64_t wall_ms(void)
 
 void sim_worker_start(struct sim_worker *w)
 {
-	const struct store_dir dir = { w->dir, w->capacity };
+	const struct store_dir dir = { .path = w->dir,
+				       .capacity = w->capacity };
 	struct store_options so = { .dirs = &dir,
 				    .n_dirs = 1,
 				    .block_size = BLOCK,

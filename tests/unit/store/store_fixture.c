@@ -36,7 +36,7 @@ static void on_let_go(void *owner ATTR_UNUSED, const uint64_t *files, size_t n)
 
 void store_start(void)
 {
-	const struct store_dir dir = { f.dir, f.capacity };
+	const struct store_dir dir = { .path = f.dir, .capacity = f.capacity };
 	const struct store_options options = {
 		.dirs = &dir,
 		.n_dirs = 1,

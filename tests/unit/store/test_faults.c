@@ -141,6 +141,29 @@ static void a_full_disk_is_still_read(enum call call)
 	assert_int_equal(fill(2, 100 * KIB), 100 * KIB);
 }
 
+static void a_disk_that_was_full_is_tried_again(void **state ATTR_UNUSED)
+{
+	fail_from_now(PWRITE, 0, ENOSPC);
+	assert_int_equal(fill(1, 100 * KIB), -ENOSPC);
+	fault.on = false;
+	assert_int_equal(fill(1, 100 * KIB), -ENOSPC);
+	sim_run(f.loop, 61000);
+	assert_int_equal(fill(1, 100 * KIB), 100 * KIB);
+	assert_int_equal(totals().dirs_failed, 0);
+	assert_int_equal(read_all(1, 100 * KIB), 100 * KIB);
+
+	/* Full again: one more line, and left alone for longer. */
+	fail_from_now(PWRITE, 0, ENOSPC);
+	assert_int_equal(fill(2, 100 * KIB), -ENOSPC);
+	assert_int_equal(f.failures, 2);
+	fault.on = false;
+	assert_int_equal(fill(2, 100 * KIB), -ENOSPC);
+	sim_run(f.loop, 61000);
+	assert_int_equal(fill(2, 100 * KIB), -ENOSPC);
+	sim_run(f.loop, 61000);
+	assert_int_equal(fill(2, 100 * KIB), 100 * KIB);
+}
+
 static void no_space_to_write(void **state ATTR_UNUSED)
 {
 	a_full_disk_is_still_read(PWRITE);
@@ -295,7 +318,8 @@ static void any_failure_anywhere(void **state)
 	setup(state);
 }
 
-TEST_MAIN(FAULT_TEST(no_space_to_write), FAULT_TEST(no_space_to_create),
+TEST_MAIN(FAULT_TEST(a_disk_that_was_full_is_tried_again),
+	  FAULT_TEST(no_space_to_write), FAULT_TEST(no_space_to_create),
 	  FAULT_TEST(no_space_in_the_middle_of_a_write),
 	  FAULT_TEST(no_space_for_the_index),
 	  FAULT_TEST(short_writes_of_the_index), FAULT_TEST(eio_of_a_write),

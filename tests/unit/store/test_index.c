@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -166,7 +167,7 @@ static void a_damaged_header_starts_empty(void **state ATTR_UNUSED)
 static int start_with(uint64_t block_size, const uint8_t *cluster,
 		      struct err *err)
 {
-	const struct store_dir dir = { f.dir, f.capacity };
+	const struct store_dir dir = { .path = f.dir, .capacity = f.capacity };
 	const struct store_options options = {
 		.dirs = &dir,
 		.n_dirs = 1,
@@ -239,6 +240,29 @@ static void less_capacity_evicts_at_the_start(void **state ATTR_UNUSED)
 	assert_true(disk_usage() <= f.capacity);
 }
 
+static void a_share_of_the_disk(void **state ATTR_UNUSED)
+{
+	const struct store_dir dir = { .path = f.dir, .percent = 10 };
+	const struct store_options options = {
+		.dirs = &dir,
+		.n_dirs = 1,
+		.block_size = 256 * MIB,
+		.evictor = "lru",
+	};
+	struct statvfs st;
+	uint64_t free_bytes;
+	struct err err;
+
+	fill(1, 10 * MIB);
+	store_stop();
+	assert_int_equal(store_open(&f.store, &options, &err), 0);
+	assert_int_equal(statvfs(f.dir, &st), 0);
+	free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	/* Others write to that disk too. */
+	assert_in_range(totals().capacity, free_bytes / 12, free_bytes / 8);
+	assert_int_equal(read_all(1, 10 * MIB), 10 * MIB);
+}
+
 /* 1,000,000 files may take 5 s. */
 static void a_restart_is_fast(void **state ATTR_UNUSED)
 {
@@ -271,4 +295,4 @@ TEST_MAIN(TEST_WITH(a_clean_stop_keeps_the_trust),
 	  TEST_WITH(another_clusters_store_is_refused),
 	  TEST_WITH(the_index_is_rewritten_when_it_is_stale),
 	  TEST_WITH(less_capacity_evicts_at_the_start),
-	  TEST_WITH(a_restart_is_fast))
+	  TEST_WITH(a_share_of_the_disk), TEST_WITH(a_restart_is_fast))

@@ -256,7 +256,7 @@ static void the_state_of_a_file(void **state ATTR_UNUSED)
 
 static void a_directory_in_use_is_refused(void **state ATTR_UNUSED)
 {
-	const struct store_dir dir = { f.dir, f.capacity };
+	const struct store_dir dir = { .path = f.dir, .capacity = f.capacity };
 	const struct store_options options = {
 		.dirs = &dir,
 		.n_dirs = 1,

@@ -127,7 +127,7 @@ static void next(struct slot *s)
 
 static void start_store(const char *evictor)
 {
-	const struct store_dir dir = { f.dir, f.capacity };
+	const struct store_dir dir = { .path = f.dir, .capacity = f.capacity };
 	const struct store_options options = {
 		.dirs = &dir,
 		.n_dirs = 1,

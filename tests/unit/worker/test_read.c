@@ -87,6 +87,85 @@ static void however_many_ask_one_fetch(void **state ATTR_UNUSED)
 	assert_int_equal(f.mounts_asked, 1);
 }
 
+/* An under-storage whose one read goes on as the test says. */
+static struct {
+	struct ufs ufs;
+	struct ufs_req *req;
+	unsigned reads, cancels;
+} slow;
+
+static void slow_close(struct ufs *u ATTR_UNUSED)
+{
+}
+
+static void slow_read(struct ufs *u ATTR_UNUSED, struct ufs_req *req,
+		      ufs_done_fn done)
+{
+	req->done = done;
+	slow.req = req;
+	slow.reads++;
+}
+
+static void slow_cancel(struct ufs *u ATTR_UNUSED,
+			struct ufs_req *req ATTR_UNUSED)
+{
+	slow.cancels++;
+}
+
+static const struct ufs_ops slow_ops = {
+	.scheme = "slow",
+	.close = slow_close,
+	.read = slow_read,
+	.cancel = slow_cancel,
+};
+
+static int slow_open(struct ufs **out, const struct ufs_env *env ATTR_UNUSED,
+		     const char *uri ATTR_UNUSED, struct err *err ATTR_UNUSED)
+{
+	slow.ufs.ops = &slow_ops;
+	*out = &slow.ufs;
+	return 0;
+}
+
+static void slow_bytes(size_t from, size_t to)
+{
+	fake_ufs_bytes(f.files[1].content, from, (char *)slow.req->buf + from,
+		       to - from);
+	slow.req->progress(slow.req, to);
+	run(100);
+}
+
+/* Who wants the beginning of a range need not wait for its end. */
+static void bytes_are_served_as_they_come(void **state ATTR_UNUSED)
+{
+	struct reading a, b;
+
+	node_stop(0);
+	f.open_ufs = slow_open;
+	node_start(0);
+	put_file(1, 4 * MIB);
+	read_begin(&a, 0, 1, 0, 1000);
+	read_begin(&b, 0, 1, 3 * MIB, MIB);
+	run(100);
+	slow_bytes(0, 999);
+	assert_int_equal(a.calls, 0);
+	slow_bytes(999, 1000);
+	assert_int_equal(a.calls, 1);
+	slow_bytes(1000, 4 * MIB - 1);
+	assert_int_equal(b.calls, 0);
+	slow_bytes(4 * MIB - 1, 4 * MIB);
+	assert_int_equal(b.calls, 1);
+	assert_int_equal(in_store(1), 0);
+	slow.req->done(slow.req, 4 * MIB);
+	run(100);
+	read_end(&a);
+	read_end(&b);
+	assert_int_equal(a.n, 1000);
+	assert_int_equal(b.n, MIB);
+	assert_int_equal(slow.reads, 1);
+	assert_int_equal(in_store(1), 4 * MIB);
+}
+
 static void a_reader_that_goes_does_not_stop_the_fetch(void **state ATTR_UNUSED)
 {
 	struct reading a, b;
@@ -374,6 +453,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(a_read_across_ranges),
 	  TEST_WITH(a_random_read_fetches_its_pages_only),
 	  TEST_WITH(however_many_ask_one_fetch),
+	  TEST_WITH(bytes_are_served_as_they_come),
 	  TEST_WITH(a_reader_that_goes_does_not_stop_the_fetch),
 	  TEST_WITH(what_is_not_admitted_is_served),
 	  TEST_WITH(a_changed_file_is_stale_and_suspected),

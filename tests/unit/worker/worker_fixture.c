@@ -182,7 +182,7 @@ static void on_notice(void *owner ATTR_UNUSED, unsigned number,
 
 static void open_store(struct node *n)
 {
-	const struct store_dir dir = { n->dir, f.capacity };
+	const struct store_dir dir = { .path = n->dir, .capacity = f.capacity };
 	const struct store_options o = {
 		.dirs = &dir,
 		.n_dirs = 1,
@@ -205,7 +205,7 @@ void node_start(unsigned i)
 		.listen = listen,
 		.uuid = n->uuid,
 		.host = "host",
-		.open_ufs = fake_ufs_open,
+		.open_ufs = f.open_ufs ? f.open_ufs : fake_ufs_open,
 		.wall_ms = wall_ms,
 	};
 	struct err err;

@@ -38,6 +38,8 @@ struct fixture {
 	char *parent;
 	uint64_t capacity;
 	const char *evictor;
+	int (*open_ufs)(struct ufs **out, const struct ufs_env *env,
+			const char *uri, struct err *err); /* NULL: fake */
 	struct node nodes[N_WORKERS];
 
 	struct loop *master_loop;
