@@ -1,9 +1,11 @@
 """The S3 driver by itself against a real S3 server, with faults in between."""
 
+import http.server
 import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 import urllib.parse
 
@@ -43,7 +45,8 @@ class Answers:
             if f[0] == "entry":
                 self.entries.setdefault(int(f[1]), []).append(Entry(f[2:]))
             elif f[0] == "usage":
-                self.cpu_us, self.sent, self.retries = map(int, f[1:])
+                (self.cpu_us, self.peak_kib, self.sent,
+                 self.retries) = map(int, f[1:])
             elif f[0] == "open":
                 self.refused = f[2]
             elif re.fullmatch(r"\d+\t-?\d+(\t.*)?", line):
@@ -128,6 +131,89 @@ def test_three_thousand_keys_come_once_each_whatever_the_page(driver):
         assert int(a.rest[0][0]) in (pages, pages + 1)
     a = driver.list("many/d", 10)
     assert names(a) == sorted(k[7:] for k in keys if k[5:7] == "d/")
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """A bucket with the objects p/0000000 and on, as listings show it; nothing
+    can be read."""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        query = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)
+        prefix = query.get("prefix", [""])[0]
+        if prefix == "p/":
+            self.answer(200, self.page(query))
+        elif prefix == "" and "delimiter" in query:
+            self.answer(200, "<CommonPrefixes><Prefix>p/</Prefix>"
+                        "</CommonPrefixes>")
+        else:
+            self.answer(200, "")
+
+    def do_HEAD(self):
+        self.answer(404, None)
+
+    def page(self, query):
+        first = int(query.get("continuation-token", ["0"])[0])
+        last = min(first + int(query["max-keys"][0]), self.server.n)
+        xml = ""
+        if last < self.server.n:
+            xml = ("<IsTruncated>true</IsTruncated><NextContinuationToken>%d"
+                   "</NextContinuationToken>" % last)
+        return xml + "".join(
+            "<Contents><Key>p/%07d</Key><Size>1</Size><ETag>&quot;%032x&quot;"
+            "</ETag><LastModified>2026-11-23T05:00:00.000Z</LastModified>"
+            "</Contents>" % (i, i) for i in range(first, last))
+
+    def answer(self, status, xml):
+        body = b"" if xml is None else (
+            "<ListBucketResult>%s</ListBucketResult>" % xml).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def pages():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.endpoint = "http://127.0.0.1:%d" % server.server_port
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_hundred_thousand_keys_take_the_memory_of_a_page(pages, workdir):
+    d = Driver(None, workdir, "s3.anonymous=true", uri="s3://bucket",
+               endpoint=pages.endpoint)
+    peaks = []
+    for pages.n in (1000, 100000):
+        a = d.list("p")
+        assert a.results[0] == 0, a.rest
+        assert names(a) == ["%07d" % i for i in range(pages.n)]
+        assert int(a.rest[0][0]) == pages.n // 1000
+        peaks.append(a.peak_kib)
+    assert peaks[1] < peaks[0] + 4096, peaks
+
+
+def test_a_master_lists_a_hundred_thousand_keys_in_little_memory(cluster,
+                                                                 pages):
+    pages.n = 100000
+    cluster.start()
+    cluster.fs("mount", "/s3", "s3://bucket", "--option", "s3.anonymous=true",
+               "--option", "s3.endpoint=" + pages.endpoint)
+    assert sorted(os.listdir(cluster.at("s3/p"))) == [
+        "%07d" % i for i in range(pages.n)]
+    kib = {}
+    with open("/proc/%d/status" % cluster.child("master")) as f:
+        for line in f:
+            if line.startswith("Vm"):
+                kib[line.split(":")[0]] = int(line.split()[1])
+    assert kib["VmHWM"] <= kib["VmRSS"] + 32 * 1024, kib
 
 
 ODD = ["a b", "a+b", "a%20b", "a%b", "a#b", "a?b=c&d", "q=1&r", "ü€", "漢/字",

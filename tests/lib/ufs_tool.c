@@ -14,7 +14,8 @@
  *all that is in flight
  *
  * An error's sentence is the last field.  "number" counts lines from 0.  At the
- * end: "usage", processor time in microseconds, requests sent, retries.
+ * end: "usage", processor time in microseconds, most memory in KiB, requests
+ * sent, retries.
  *
  *	ufs_tool sign <requests
  *
@@ -251,9 +252,10 @@ static void print_usage(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	printf("usage\t%ld\t%" PRIu64 "\t%" PRIu64 "\n",
+	printf("usage\t%ld\t%ld\t%" PRIu64 "\t%" PRIu64 "\n",
 	       (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000L +
 		       u.ru_utime.tv_usec + u.ru_stime.tv_usec,
+	       u.ru_maxrss,
 	       metric_value(METRIC_ufs_ok) + metric_value(METRIC_ufs_4xx) +
 		       metric_value(METRIC_ufs_5xx) +
 		       metric_value(METRIC_ufs_error),
