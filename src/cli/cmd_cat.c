@@ -104,7 +104,7 @@ int cmd_cat(struct cli *cli, int argc, char **argv)
 			return rv;
 		rv = cat_one(cli, path);
 		if (rv)
-			cli_failed(cli);
+			cli_failed_at(cli, argv[i]);
 		failed += rv != 0;
 		done += rv == 0;
 		free(path);

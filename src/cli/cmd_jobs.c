@@ -172,7 +172,7 @@ static int run_job(struct cli *cli, const char *kind, const char *path,
 	if (!rv && wait)
 		rv = watch(cli, id, &seen);
 	if (rv)
-		return cli_failed(cli);
+		return cli_failed_at(cli, path);
 	if (wait)
 		return finish(cli, id, path, &seen);
 	if (cli->json)
@@ -249,7 +249,7 @@ int cmd_free(struct cli *cli, int argc, char **argv)
 		req = (struct free_request){ .path = text_bytes(path) };
 		rv = cli_call(cli, RPC_MASTER_METHOD(free), &req, on_freed, &f);
 		if (rv)
-			cli_failed(cli);
+			cli_failed_at(cli, argv[i]);
 		failed += rv != 0;
 		done += rv == 0;
 		free(path);

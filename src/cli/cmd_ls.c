@@ -144,7 +144,7 @@ int cmd_ls(struct cli *cli, int argc, char **argv)
 			return rv;
 		rv = ls_tree(&ls, path);
 		if (rv)
-			cli_failed(cli);
+			cli_failed_at(cli, argv[i]);
 		failed += rv != 0;
 		done += rv == 0;
 	}
@@ -243,7 +243,7 @@ int cmd_du(struct cli *cli, int argc, char **argv)
 			return rv;
 		rv = du_tree(&du, mem_str(path));
 		if (rv)
-			cli_failed(cli);
+			cli_failed_at(cli, argv[i]);
 		else
 			print_du(&du, path, json);
 		failed += rv != 0;

@@ -109,7 +109,7 @@ static int stat_path(struct cli *cli, const char *arg, cli_reply_fn fn,
 	req = (struct stat_request){ .path = text_bytes(path) };
 	rv = cli_call(cli, RPC_MASTER_METHOD(stat), &req, fn, to);
 	free(path);
-	return rv ? cli_failed(cli) : CLI_DONE;
+	return rv ? cli_failed_at(cli, arg) : CLI_DONE;
 }
 
 int cmd_stat(struct cli *cli, int argc ATTR_UNUSED, char **argv)

@@ -35,8 +35,6 @@ def test_ufs_at_the_root_is_kept_and_another_refused(cluster, workdir, tree):
     cluster.start("--ufs", "file://" + top)
     acached.read_all(cluster.mountpoint, top)
     cluster.stop()
-    other = os.path.join(workdir, "other")
-    os.makedirs(other)
     s = cluster.spawn("--role=master,worker,fuse", "--state", cluster.state,
                       "--ufs", "file://" + other, cluster.mountpoint)
     assert s.process.wait(30) == 1
@@ -262,6 +260,21 @@ def test_every_command_speaks_json(served):
         p = c.run("admin", *words, "--json", "--state", c.state, check=False)
         assert p.returncode in (0, 1, 3), (words, p.stderr)
         json.loads(p.stdout)
+
+
+def test_a_failure_names_the_path_and_is_json_if_asked_for(cluster, tree):
+    cluster.start("--ufs", "file://" + tree[0])
+    for words in (["stat"], ["ls"], ["cat"], ["du"], ["explain"], ["location"],
+                  ["load"], ["loadMetadata"], ["free"], ["unmount"]):
+        p = cluster.fs(words[0], "/class0/none", check=False)
+        assert p.returncode == 1, (words, p.stdout)
+        assert p.stderr.startswith("acached fs %s: " % words[0])
+        assert "/class0/none" in p.stderr, (words, p.stderr)
+        if words[0] != "cat":
+            p = cluster.fs(words[0], "--json", "/class0/none", check=False)
+            json.loads(p.stdout)
+    p = cluster.fs("stat", "--json", "/class0/none", check=False)
+    assert "No such file" in json.loads(p.stdout)["error"]
 
 
 def test_sigterm_with_open_files_ends_in_time(served):

@@ -337,6 +337,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 pass
         clear_mounts(self.dir)
+        wait_for("all processes are gone", lambda: not self.pids())
         self.started = []
 
     def remove(self):
