@@ -25,7 +25,8 @@
 #define LOG_MODULE "master"
 #include "runtime/log.h"
 
-#define ARENA_BYTES (UINT64_C(32) << 30) /* an upper bound; sparse */
+#define ARENA_MOST  (UINT64_C(32) << 30) /* an upper bound; sparse */
+#define ARENA_LEAST (UINT64_C(512) << 20)
 #define LISTEN_MAX  16
 #define UFS_THREADS 8
 
@@ -182,6 +183,7 @@ static int open_signals(struct process *p, struct err *err)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL); /* before there are threads */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* checkpoints wait for their child */
 	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (p->signal_fd < 0)
 		return err_set(err, -errno, "signalfd: %m");
@@ -223,12 +225,28 @@ static int open_raft(struct process *p, struct err *err)
 	return rv;
 }
 
+/* As much as the system's limits let us have. */
+static int map_arena(struct process *p, struct err *err)
+{
+	uint64_t size = ARENA_MOST;
+	int rv = arena_map(&p->arena, size, err);
+
+	while (rv == -ENOMEM && size > ARENA_LEAST) {
+		size /= 2;
+		rv = arena_map(&p->arena, size, err);
+	}
+	if (!rv && size < ARENA_MOST)
+		log_warn("address space is limited",
+			 "namespace_bytes_max=%" PRIu64, size);
+	return rv;
+}
+
 static int open_disk(struct process *p, struct err *err)
 {
 	int rv = secret_key_load(p->key, p->env->key_file, false, err);
 
 	if (!rv)
-		rv = arena_map(&p->arena, ARENA_BYTES, err);
+		rv = map_arena(p, err);
 	if (!rv)
 		rv = checkpoints_open(&p->checkpoints, p->env->dir, err);
 	if (!rv)
@@ -308,6 +326,8 @@ int master_main(const struct role_env *env)
 	int rv, status;
 
 	p->env = env;
+	/* libuv's own pool writes raft's log; set before there are threads. */
+	setenv("UV_THREADPOOL_SIZE", "16", 0);
 	rv = open_signals(p, &err);
 	if (!rv)
 		rv = open_loops(p, &err);

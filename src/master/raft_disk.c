@@ -162,8 +162,6 @@ int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
 		free(d);
 		return rv;
 	}
-	/* libuv's own pool writes raft's log. */
-	setenv("UV_THREADPOOL_SIZE", "16", 0);
 	d->transport.version = 1;
 	d->transport.init = none_init;
 	d->transport.listen = none_listen;

@@ -23,7 +23,7 @@ struct raft_member {
 	bool empty;       /* there was nothing in the directory */
 };
 
-/* `l` is a loop of libuv.  Sets UV_THREADPOOL_SIZE unless it is set. */
+/* `l` is a loop of libuv. */
 int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
 		   struct err *err) MUST_CHECK;
 struct raft_io *raft_disk_io(struct raft_disk *d);

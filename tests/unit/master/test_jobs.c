@@ -643,6 +643,24 @@ static void what_is_not_complete_in_the_end_is_seen(void **state ATTR_UNUSED)
 	assert_non_null(strstr(f.error, "not cached any more"));
 }
 
+static void a_job_submitted_again_after_a_crash_is_the_same(
+	void **state ATTR_UNUSED)
+{
+	uint64_t job;
+
+	worker_register(0);
+	job = submit("load", "/data/0", false);
+	wait_for(job);
+	sim_master_crash(&f.master);
+	sim_master_start(&f.master);
+	sim_run(f.loop, 2000);
+	f.sequence--; /* the client did not hear the answer */
+	assert_int_equal(submit("load", "/data/0", false), job);
+	look_at(job);
+	assert_string_equal(f.state, "done");
+	assert_int_equal(submit("load", "/data/0", false), job + 1);
+}
+
 static void a_path_that_is_not_there_fails_the_job(void **state ATTR_UNUSED)
 {
 	wait_for(submit("load", "/data/nosuch", false));
@@ -813,6 +831,7 @@ TEST_MAIN(TEST_WITH(a_worker_keeps_its_id_over_restarts),
 	  TEST_WITH(a_file_cached_in_part_is_tried_again),
 	  TEST_WITH(a_load_that_cannot_be_done_fails_and_says_why),
 	  TEST_WITH(what_is_not_complete_in_the_end_is_seen),
+	  TEST_WITH(a_job_submitted_again_after_a_crash_is_the_same),
 	  TEST_WITH(a_path_that_is_not_there_fails_the_job),
 	  TEST_WITH(a_bounded_number_is_loaded_at_a_time),
 	  TEST_WITH(a_cancelled_job_ends_when_nothing_is_under_way),
