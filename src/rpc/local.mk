@@ -6,6 +6,7 @@ librpc_a_SOURCES = \
 	%D%/handshake.c %D%/handshake.h \
 	%D%/method.c %D%/method.h \
 	%D%/out.c %D%/out.h \
+	%D%/send_queue.c %D%/send_queue.h \
 	%D%/server.c %D%/server.h \
 	%D%/socket.c %D%/socket.h \
 	%D%/transport.h \

@@ -17,6 +17,7 @@
 
 #define FLAGS   (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define BACKLOG 1024
+#define MAX_FDS 4 /* taken from one message; we send 1 */
 
 const char *socket_unix_path(const char *address)
 {
@@ -336,4 +337,48 @@ void socket_peer(int fd, struct peer *out)
 	out->pid = cred.pid;
 	snprintf(out->address, sizeof(out->address), "local pid %d",
 		 (int)cred.pid);
+}
+
+/* The first descriptor that came; the others are closed. */
+static int take_fds(struct msghdr *m)
+{
+	struct cmsghdr *h;
+	int fds[MAX_FDS], got = -1;
+	size_t i, n;
+
+	for (h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		n = n > MAX_FDS ? MAX_FDS : n;
+		memcpy(fds, CMSG_DATA(h), n * sizeof(int));
+		for (i = 0; i < n; i++) {
+			if (got < 0)
+				got = fds[i];
+			else
+				close(fds[i]);
+		}
+	}
+	return got;
+}
+
+ssize_t socket_receive(int sock, bool local, void *to, size_t len, int *fd)
+{
+	char control[CMSG_SPACE(MAX_FDS * sizeof(int))];
+	struct iovec iov = { to, len };
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+
+	*fd = -1;
+	if (!local)
+		return recv(sock, to, len, 0);
+	n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	if (n >= 0 && m.msg_controllen)
+		*fd = take_fds(&m);
+	return n;
 }

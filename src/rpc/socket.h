@@ -35,3 +35,7 @@ void socket_tune(int fd);
 
 /* Who is at the other end of a connected socket. */
 void socket_peer(int fd, struct peer *out);
+
+/* Like recv(); a descriptor that came over a local one is the caller's, *fd is
+ * -1 if there was none. */
+ssize_t socket_receive(int sock, bool local, void *to, size_t len, int *fd);

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "rpc/send_queue.h"
 #include "rpc/socket.h"
 #include "runtime/watch.h"
 #include "runtime/workpool.h"
@@ -17,11 +17,8 @@
 #define LOG_MODULE "rpc"
 #include "runtime/log.h"
 
-#define MAX_IOV        64
-#define MAX_FDS        4  /* taken from one message; we send 1 */
 #define READS_A_TURN   16 /* then the other connections' turn */
 #define ACCEPTS_A_TURN 64
-#define SENDFILE_MAX   (1u << 20)
 #define ACCEPT_WAIT_MS 100 /* after running out of descriptors */
 
 struct real {
@@ -62,10 +59,9 @@ struct connection {
 	struct watch *watch;
 	int fd;
 	enum state state;
-	bool local, full, paused;
-	struct list writes, sent;
-	uint64_t done; /* bytes of the first write that are sent */
-	int code;      /* why it is closed */
+	bool local, paused;
+	struct send_queue out;
+	int code; /* why it is closed */
 	struct task end;
 
 	/* While resolving and connecting. */
@@ -87,22 +83,10 @@ static void mark_dirty(struct connection *c)
 
 /* ---- the end of a connection ---- */
 
-static void deliver_sent(struct list *writes, int code)
-{
-	struct connection_write *w;
-	struct list *link;
-
-	while ((link = list_pop_front(writes))) {
-		w = list_entry(link, struct connection_write, link);
-		w->sent(w, code);
-	}
-}
-
 /* The last callbacks; frees it. */
 static void finish(struct connection *c)
 {
-	deliver_sent(&c->sent, 0);
-	deliver_sent(&c->writes, c->code);
+	send_queue_end(&c->out, c->code);
 	list_remove(&c->link);
 	if (c->events)
 		c->events->closed(c->owner, c->code);
@@ -141,140 +125,11 @@ static void fail(struct connection *c, int code)
 		loop_post(c->real->loop, &c->end, on_end);
 }
 
-/* ---- sending ---- */
-
-static uint64_t bytes_of(const struct connection_write *w)
-{
-	return w->len + w->len2 + w->file_len;
-}
-
-/* Adds what is left of a write's bytes in memory, of which `skip` are sent. */
-static int gather(const struct connection_write *w, uint64_t skip,
-		  struct iovec *iov)
-{
-	int n = 0;
-
-	if (skip < w->len)
-		iov[n++] =
-			(struct iovec){ (char *)w->buf + skip, w->len - skip };
-	skip = skip > w->len ? skip - w->len : 0;
-	if (skip < w->len2)
-		iov[n++] = (struct iovec){ (char *)w->buf2 + skip,
-					   w->len2 - skip };
-	return n;
-}
-
-/* As many writes as go into one message: a descriptor begins one, a file's
- * bytes end one. */
-static int gather_all(struct connection *c, struct iovec *iov, bool *more)
-{
-	struct connection_write *w;
-	uint64_t skip = c->done;
-	struct list *l;
-	int n = 0;
-
-	*more = false;
-	for (l = c->writes.next; l != &c->writes; l = l->next) {
-		w = list_entry(l, struct connection_write, link);
-		if (n > 0 && (w->pass_fd >= 0 || n > MAX_IOV - 2))
-			break;
-		n += gather(w, skip, iov + n);
-		skip = 0;
-		if (w->file_len) {
-			*more = n > 0;
-			break;
-		}
-	}
-	return n;
-}
-
-/* The descriptor goes with the first byte of its write. */
-static void attach_fd(struct msghdr *m, char *control, size_t size, int fd)
-{
-	struct cmsghdr *h;
-
-	memset(control, 0, size);
-	m->msg_control = control;
-	m->msg_controllen = size;
-	h = CMSG_FIRSTHDR(m);
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(h), &fd, sizeof(fd));
-}
-
-static ssize_t send_bytes(struct connection *c)
-{
-	char control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov[MAX_IOV];
-	struct msghdr m = { .msg_iov = iov };
-	struct connection_write *w;
-	bool more;
-
-	w = list_entry(c->writes.next, struct connection_write, link);
-	m.msg_iovlen = (size_t)gather_all(c, iov, &more);
-	if (w->pass_fd >= 0 && c->done == 0)
-		attach_fd(&m, control, sizeof(control), w->pass_fd);
-	return sendmsg(c->fd, &m, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
-}
-
-static ssize_t send_file(struct connection *c, struct connection_write *w)
-{
-	uint64_t done = c->done - w->len - w->len2, left = w->file_len - done;
-	off_t at = (off_t)(w->file_offset + done);
-	ssize_t n;
-
-	n = sendfile(c->fd, w->file, &at,
-		     left < SENDFILE_MAX ? (size_t)left : SENDFILE_MAX);
-	if (n == 0) { /* the file is shorter than what was promised */
-		errno = EIO;
-		return -1;
-	}
-	return n;
-}
-
-static void count_sent(struct connection *c, uint64_t n)
-{
-	struct connection_write *w;
-
-	c->done += n;
-	while (!list_empty(&c->writes)) {
-		w = list_entry(c->writes.next, struct connection_write, link);
-		if (c->done < bytes_of(w))
-			return;
-		c->done -= bytes_of(w);
-		list_remove(&w->link);
-		list_push_back(&c->sent, &w->link);
-	}
-}
-
-/* Sends until there is nothing left, or no room in the socket, or an error. */
-static int flush(struct connection *c)
-{
-	struct connection_write *w;
-	ssize_t n;
-
-	while (!list_empty(&c->writes) && !c->full) {
-		w = list_entry(c->writes.next, struct connection_write, link);
-		if (c->done < w->len + w->len2)
-			n = send_bytes(c);
-		else
-			n = send_file(c, w);
-		if (n >= 0)
-			count_sent(c, (uint64_t)n);
-		else if (errno == EAGAIN)
-			c->full = true;
-		else if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
-}
-
 static void set_watch(struct connection *c)
 {
 	unsigned events = 0;
 
-	if (c->state == CONNECTING || c->full)
+	if (c->state == CONNECTING || c->out.full)
 		events |= WATCH_WRITE;
 	if (c->state == OPEN && c->events && !c->paused)
 		events |= WATCH_READ;
@@ -285,9 +140,9 @@ static void read_some(struct connection *c);
 
 static void send_queued(struct connection *c)
 {
-	int rv = flush(c);
+	int rv = send_queue_flush(&c->out);
 
-	deliver_sent(&c->sent, 0);
+	send_queue_tell_sent(&c->out);
 	if (c->state != OPEN)
 		return;
 	if (!rv) {
@@ -314,57 +169,12 @@ static void flush_all(void *owner)
 
 static void real_write(struct connection *c, struct connection_write *w)
 {
-	assert(bytes_of(w) > 0);
-	list_push_back(&c->writes, &w->link);
-	if (c->state == OPEN && !c->full)
+	send_queue_push(&c->out, w);
+	if (c->state == OPEN && !c->out.full)
 		mark_dirty(c);
 }
 
 /* ---- receiving ---- */
-
-/* The first descriptor that came; the others are closed. */
-static int take_fds(struct msghdr *m)
-{
-	struct cmsghdr *h;
-	int fds[MAX_FDS], got = -1;
-	size_t i, n;
-
-	for (h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		n = n > MAX_FDS ? MAX_FDS : n;
-		memcpy(fds, CMSG_DATA(h), n * sizeof(int));
-		for (i = 0; i < n; i++) {
-			if (got < 0)
-				got = fds[i];
-			else
-				close(fds[i]);
-		}
-	}
-	return got;
-}
-
-static ssize_t receive(struct connection *c, void *to, size_t len, int *fd)
-{
-	char control[CMSG_SPACE(MAX_FDS * sizeof(int))];
-	struct iovec iov = { to, len };
-	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n;
-
-	*fd = -1;
-	if (!c->local)
-		return recv(c->fd, to, len, 0);
-	n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
-	if (n >= 0 && m.msg_controllen)
-		*fd = take_fds(&m);
-	return n;
-}
 
 /* Until the socket is empty; a read that fills its room has perhaps more. */
 static void read_some(struct connection *c)
@@ -381,7 +191,7 @@ static void read_some(struct connection *c)
 			set_watch(c);
 			return;
 		}
-		n = receive(c, to, len, &fd);
+		n = socket_receive(c->fd, c->local, to, len, &fd);
 		if (n > 0) {
 			c->events->received(c->owner, (size_t)n, fd);
 			if ((size_t)n < len && fd < 0)
@@ -426,7 +236,7 @@ static void on_ready(void *owner, int fd, unsigned events)
 		events |= WATCH_READ; /* which says what is the matter */
 	}
 	if (events & WATCH_WRITE) {
-		c->full = false;
+		c->out.full = false;
 		send_queued(c);
 	}
 	if ((events & WATCH_READ) && c->state == OPEN)
@@ -440,7 +250,8 @@ static void opened(struct connection *c)
 	c->state = OPEN;
 	if (!c->local)
 		socket_tune(c->fd);
-	if (!list_empty(&c->writes))
+	c->out.fd = c->fd;
+	if (!list_empty(&c->out.writes))
 		mark_dirty(c);
 	set_watch(c);
 }
@@ -507,8 +318,7 @@ static struct connection *connection_new(struct real *r, int fd)
 	c->fd = fd;
 	c->state = OPEN;
 	list_init(&c->dirty);
-	list_init(&c->writes);
-	list_init(&c->sent);
+	send_queue_init(&c->out, fd);
 	list_push_back(&r->connections, &c->link);
 	if (fd >= 0)
 		c->watch = watch_new(r->loop, fd, on_ready, c);
@@ -554,7 +364,7 @@ static void real_start(struct connection *c,
 static void real_close(struct connection *c)
 {
 	if (c->state == OPEN)
-		flush(c);
+		send_queue_flush(&c->out);
 	fail(c, -ECANCELED);
 }
 
