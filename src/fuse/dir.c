@@ -4,7 +4,7 @@
  * An offset is the id of the entry before, so any process of the mountpoint can
  * go on where another stopped, and entries that come or go meanwhile move none
  * of the others.  A page of the master's answers many requests of the kernel;
- * it is kept with the handle, for no longer than attributes may be.
+ * it is kept with the handle, for hardly longer than attributes may be.
  */
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 enum {
 	LISTED = 1024, /* directories whose last listing is remembered */
 	PAGE_ENTRIES = 1000,
+	PAGE_MS = 200,
 	/* Offsets of "." and "..": no child has the root's id. */
 	AFTER_DOT = 1,
 };
@@ -124,9 +125,12 @@ static bool find(struct dir *d, uint64_t off, size_t *at)
 	return false;
 }
 
+/* With a TTL of nothing, a listing in progress is still one listing. */
 static bool is_fresh(const struct fs *fs, const struct dir *d)
 {
-	return loop_now_ms(fs->loop) - d->made_ms <= fs->o.ttl_ms;
+	uint64_t age_ms = loop_now_ms(fs->loop) - d->made_ms;
+
+	return age_ms <= fs->o.ttl_ms || age_ms <= PAGE_MS;
 }
 
 /* One answer under construction. */

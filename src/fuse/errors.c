@@ -1,8 +1,5 @@
 #include "fuse/errors.h"
 
-#define LOG_MODULE "fuse"
-#include "runtime/log.h"
-
 int fuse_errno(int code)
 {
 	switch (code) {
@@ -12,8 +9,6 @@ int fuse_errno(int code)
 		FUSE_ERRORS(ERROR_CASE)
 #undef ERROR_CASE
 	default:
-		log_warn("error without a row of its own",
-			 "code=%d text=\"%s\"", code, err_text(code));
 		return EIO;
 	}
 }

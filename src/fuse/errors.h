@@ -2,7 +2,7 @@
  * The errno that a program sees, by cause.
  *
  * One table: doc/errors.md shows it, a test compares the two and walks it.  A
- * code that has no row is EIO, and is logged as such: it is a fault of ours.
+ * code that has no row is EIO.  The handlers log each EIO with its code.
  *
  * ETIMEDOUT comes from client/ only, after its whole wait for a missing role.
  */

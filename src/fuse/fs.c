@@ -1,5 +1,6 @@
 #include "fuse/fs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -10,7 +11,7 @@
 #define LOG_MODULE "fuse"
 #include "runtime/log.h"
 
-enum { NS = 1000000000 };
+enum { NS = 1000000000, LOGGED_A_SECOND = 10 };
 
 struct fs *fs_of(fuse_req_t req)
 {
@@ -36,7 +37,7 @@ void fs_stat(struct fs *fs, const struct attr *a, struct stat *st)
 	*st = (struct stat){
 		.st_ino = a->id,
 		.st_mode = a->mode,
-		.st_nlink = S_ISDIR(a->mode) ? 2 : 1,
+		.st_nlink = 1, /* of a directory: not counted */
 		.st_uid = a->uid,
 		.st_gid = a->gid,
 		.st_size = (off_t)a->length,
@@ -63,15 +64,33 @@ void fs_entry(struct fs *fs, const struct attr *a, struct fuse_entry_param *e)
 	fs_stat(fs, a, &e->attr);
 }
 
+/* An under-storage that is down fails thousands of reads a second. */
+static void log_eio(struct fs *fs, uint64_t node, const char *what, int code,
+		    const struct err *err)
+{
+	uint64_t second = loop_now_ms(fs->loop) / 1000;
+
+	if (second != fs->logged_second) {
+		fs->logged_second = second;
+		fs->logged = 0;
+	}
+	if (fs->logged++ < LOGGED_A_SECOND)
+		log_warn("request failed",
+			 "request=%s node=%" PRIu64 " code=%d error=\"%s\"",
+			 what, node, code,
+			 err && err->msg[0] ? err->msg : err_text(code));
+	else if (fs->logged == LOGGED_A_SECOND + 1)
+		log_warn("more requests fail", "logged_a_second=%d",
+			 LOGGED_A_SECOND);
+}
+
 void fs_reply_error(fuse_req_t req, uint64_t node, const char *what, int code,
 		    const struct err *err)
 {
 	int number = fuse_errno(code);
 
 	if (number == EIO)
-		log_warn("request failed", "request=%s node=%llu error=\"%s\"",
-			 what, (unsigned long long)node,
-			 err && err->msg[0] ? err->msg : err_text(code));
+		log_eio(fs_of(req), node, what, code, err);
 	fuse_reply_err(req, number);
 }
 

@@ -58,6 +58,9 @@ struct fs {
 	void *hot;      /* for reads answered on the loop */
 	bool no_nowait; /* the cache's file system cannot say "not now" */
 
+	uint64_t logged_second; /* in which so many errors were logged */
+	unsigned logged;
+
 	uint64_t statfs_ms; /* when it was answered last */
 	struct statvfs *statfs;
 };
