@@ -324,6 +324,63 @@ static void begin_free(struct actor *a)
 		      on_freed);
 }
 
+/* A load job, which must end, whatever happens. */
+
+static void ask_job(struct timer *t);
+
+static void on_job(struct client_call *call, int code, const void *reply)
+{
+	struct actor *a = container_of(call, struct actor, call);
+	const struct jobs_reply *r = reply;
+
+	check_code(a, code, "job", &call->err);
+	if (code == 0 && r->jobs.n != 1)
+		fail("job %" PRIu64 " is not known", a->id);
+	if (code || r->jobs.at[0].state.len != strlen("running"))
+		rest(a); /* "done", "failed" */
+	else
+		loop_timer_start(a->loop, &a->timer, 500, ask_job);
+}
+
+static void ask_job(struct timer *t)
+{
+	struct actor *a = container_of(t, struct actor, timer);
+	const struct jobs_request r = { .id = a->id };
+
+	client_master(a->client, RPC_MASTER_METHOD(jobs), &a->call, &r, on_job);
+}
+
+static void on_submitted(struct client_call *call, int code, const void *reply)
+{
+	struct actor *a = container_of(call, struct actor, call);
+	const struct submit_job_reply *r = reply;
+
+	check_code(a, code, "submit job", &call->err);
+	if (code) {
+		rest(a);
+		return;
+	}
+	if (r->id <= a->last_job)
+		fail("job %" PRIu64 " comes after %" PRIu64, r->id,
+		     a->last_job);
+	a->id = a->last_job = r->id;
+	loop_timer_start(a->loop, &a->timer, 100, ask_job);
+}
+
+static void begin_job(struct actor *a)
+{
+	const struct submit_job_request r = {
+		.origin = client_origin(a->client),
+		.kind = { "load", 4 },
+		.path = { "/data", 5 },
+		.recursive = true,
+	};
+
+	strcpy(a->path, "(load)");
+	client_master(a->client, RPC_MASTER_METHOD(submit_job), &a->call, &r,
+		      on_submitted);
+}
+
 static void next(struct actor *a)
 {
 	const uint64_t what = random_below(100);
@@ -335,6 +392,8 @@ static void next(struct actor *a)
 	a->began_ms = loop_now_ms(a->loop);
 	if (a->number == 1 && what < 30)
 		begin_mount(a);
+	else if (a->number == 2 && what < 5)
+		begin_job(a);
 	else if (what < 45)
 		begin_list(a);
 	else if (what < 48)

@@ -31,7 +31,7 @@ static void check(struct cluster *c)
 static void start(struct cluster *c)
 {
 	static const char *const evictors[] = { "retain", "lru" };
-	const bool tight = random_once_in(3);
+	const bool tight = random_once_in(2);
 	unsigned i;
 
 	c->near = sim_new();
@@ -50,7 +50,7 @@ static void start(struct cluster *c)
 		c->workers[i].net = c->net;
 		c->workers[i].near = c->near;
 		c->workers[i].key = c->key;
-		c->workers[i].capacity = tight ? 400000 + random_below(2000000)
+		c->workers[i].capacity = tight ? 300000 + random_below(1000000)
 					       : UINT64_C(64) << 20;
 		c->workers[i].evictor =
 			evictors[random_below(ARRAY_SIZE(evictors))];

@@ -118,7 +118,7 @@ struct actor {
 	struct version version;
 	uint64_t id;
 	unsigned left; /* reads or pages to do */
-	uint64_t after;
+	uint64_t after, last_job;
 	char last[64]; /* name that a listing gave */
 	uint8_t *buf;
 	bool mounted, unsure; /* the extra mount */

@@ -37,6 +37,7 @@ struct node {
 };
 
 static struct node nodes[NODES]; /* the root is 0 */
+static int top = 1;              /* above the highest ever used */
 static struct tree a, b;
 static uint64_t stale[STALE], seed;
 static unsigned n_stale, last_mount;
@@ -51,7 +52,7 @@ static int m_child(int dir, const char *name)
 {
 	int i;
 
-	for (i = 1; i < NODES; i++)
+	for (i = 1; i < top; i++)
 		if (nodes[i].used && nodes[i].parent == dir &&
 		    strcmp(nodes[i].name, name) == 0)
 			return i;
@@ -62,7 +63,7 @@ static bool m_empty(int dir)
 {
 	int i;
 
-	for (i = 1; i < NODES; i++)
+	for (i = 1; i < top; i++)
 		if (nodes[i].used && nodes[i].parent == dir)
 			return false;
 	return true;
@@ -74,7 +75,7 @@ static bool m_leads_to_mount(int n)
 
 	if (nodes[n].mount_point)
 		return true;
-	for (i = 1; i < NODES; i++)
+	for (i = 1; i < top; i++)
 		if (nodes[i].used && nodes[i].parent == n && nodes[i].dir &&
 		    m_leads_to_mount(i))
 			return true;
@@ -87,6 +88,8 @@ static int m_add(int dir, const char *name, bool is_dir)
 
 	for (i = 1; nodes[i].used; i++)
 		assert_true(i + 1 < NODES);
+	if (i >= top)
+		top = i + 1;
 	nodes[i] = (struct node){ .used = true,
 				  .dir = is_dir,
 				  .parent = dir,
@@ -114,7 +117,7 @@ static void m_clear(int dir)
 {
 	int i;
 
-	for (i = 1; i < NODES; i++) {
+	for (i = 1; i < top; i++) {
 		if (!nodes[i].used || nodes[i].parent != dir ||
 		    nodes[i].mount_point)
 			continue;
@@ -238,7 +241,7 @@ static void m_end_sweep(int dir)
 	struct node rival;
 	int i, n;
 
-	for (i = 1; i < NODES; i++) {
+	for (i = 1; i < top; i++) {
 		if (!nodes[i].used || nodes[i].parent != dir || nodes[i].seen ||
 		    nodes[i].mount_point)
 			continue;
@@ -269,7 +272,7 @@ static int m_learn(int dir, const struct learn_record *r, uint64_t now_ms)
 		return -EINVAL;
 	if (r->first) {
 		nodes[dir].sweeping = true;
-		for (n = 1; n < NODES; n++)
+		for (n = 1; n < top; n++)
 			if (nodes[n].used && nodes[n].parent == dir) {
 				nodes[n].seen = false;
 				m_drop_rival(n);
@@ -378,7 +381,7 @@ static int m_unmount(const char *path)
 		return rv;
 	if (!nodes[n].mount_point)
 		return -EINVAL;
-	for (i = 1; i < NODES; i++)
+	for (i = 1; i < top; i++)
 		if (nodes[i].used && nodes[i].parent == n && nodes[i].dir &&
 		    i != n && m_leads_to_mount(i))
 			return -EBUSY;
@@ -444,7 +447,7 @@ static void compare(void)
 	int i;
 
 	compare_node(0, NAMESPACE_ROOT, &count);
-	for (i = 0; i < NODES; i++)
+	for (i = 0; i < top; i++)
 		used += nodes[i].used;
 	assert_int_equal(count, used);
 	namespace_totals(a.ns, &totals);
@@ -461,7 +464,7 @@ static void take_ids(void)
 
 	while (again) {
 		again = false;
-		for (i = 1; i < NODES; i++) {
+		for (i = 1; i < top; i++) {
 			if (!nodes[i].used || nodes[i].id)
 				continue;
 			again = true;
@@ -537,11 +540,11 @@ static int random_dir(void)
 	int i, tries;
 
 	for (tries = 0; tries < 200; tries++) {
-		i = (int)rnd(NODES);
+		i = (int)rnd((uint32_t)top);
 		if (nodes[i].used && nodes[i].dir && nodes[i].mount)
 			return i;
 	}
-	return (int)rnd(64);
+	return (int)rnd(top < 64 ? (uint32_t)top : 64);
 }
 
 /* Deep down there are only files, else the model's array would not do. */
@@ -680,7 +683,7 @@ static void the_tree_is_the_model(void **state ATTR_UNUSED)
 			tree_reopen(&a, TREE_ARENA);
 	}
 	compare();
-	for (i = 0; i < NODES; i++)
+	for (i = 0; i < (unsigned)top; i++)
 		m_drop_rival((int)i);
 	tree_close(&a);
 	tree_close(&b);
