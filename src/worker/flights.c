@@ -423,7 +423,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 static void plan(const struct file *f, uint64_t at, uint64_t end,
 		 uint64_t *from, uint64_t *to)
 {
-	uint64_t block = f->w->control.block_size, stop;
+	uint64_t block = f->w->control.block_size, start = 0, stop;
 
 	*from = at / STORE_PAGE * STORE_PAGE;
 	if (f->length <= FETCH_UNIT) {
@@ -435,9 +435,12 @@ static void plan(const struct file *f, uint64_t at, uint64_t end,
 		stop = least(stop, *from + FETCH_UNIT);
 		stop = least(stop, f->length);
 	}
-	if (block)
-		stop = least(stop, (*from / block + 1) * block);
-	while (f->length <= FETCH_UNIT && *from && !is_there(f, *from - 1))
+	if (block) {
+		start = *from / block * block;
+		stop = least(stop, start + block);
+	}
+	while (f->length <= FETCH_UNIT && *from > start &&
+	       !is_there(f, *from - 1))
 		*from -= STORE_PAGE;
 	*to = *from + STORE_PAGE;
 	while (*to < stop && !is_there(f, *to))

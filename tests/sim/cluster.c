@@ -34,6 +34,7 @@ static void start(struct cluster *c)
 	const bool tight = random_once_in(2);
 	unsigned i;
 
+	c->roomy = !tight;
 	c->near = sim_new();
 	c->net = sim_net_new(c->seed);
 	memset(c->key, 7, sizeof(c->key));

@@ -142,7 +142,8 @@ void actor_check(const struct actor *a);
 
 struct cluster {
 	uint64_t seed;
-	bool calm; /* objects change, nothing fails */
+	bool calm;  /* objects change, nothing fails */
+	bool roomy; /* caches hold all there is */
 	struct sim_net *net;
 	struct loop *near; /* nobody's, for the clock */
 	uint8_t key[32];
@@ -164,5 +165,5 @@ void faults_step(struct cluster *c);
 void faults_end(struct cluster *c);
 
 /* final.c: the tree is the model's, every file is right, and the same again
- * after the master was killed. */
+ * after all were killed. */
 void final_check(struct cluster *c);
