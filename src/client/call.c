@@ -197,6 +197,8 @@ static void try_another(struct client_call *call, int code)
 			c->current = (c->current + 1) % c->n_masters;
 		return;
 	}
+	if (!p->answered)
+		call->unreached++;
 	w = workers_find(c, call->worker);
 	if (w && !p->answered && w->rpc == p->client)
 		worker_next_address(w, code);
@@ -249,6 +251,10 @@ static void on_done(struct rpc_pending *p, int code, const void *reply)
 		return;
 	}
 	c->vain[call->target] = (struct vain){ 0 };
+	if (p->fd >= 0 && call->method != RPC_WORKER_METHOD(open)) {
+		close(p->fd); /* nobody asked for it */
+		p->fd = -1;
+	}
 	call->err = p->err;
 	finish(call, code, reply);
 }
@@ -297,7 +303,7 @@ static struct rpc_client *find_server(struct client_call *call)
 	block.file = call->file;
 	block.index = (uint32_t)(call->offset / c->block_size);
 	if (call->target == CLIENT_HOME)
-		w = workers_for(c, block, call->tries);
+		w = workers_for(c, block, call->unreached);
 	else
 		w = workers_find(c, call->worker);
 	if (!w || !w->n_addresses) {
@@ -348,7 +354,7 @@ void call_start(struct client *c, struct client_call *call,
 	call->err.code = 0;
 	call->err.msg[0] = '\0';
 	call->expired = false;
-	call->tries = 0;
+	call->tries = call->unreached = 0;
 	call->deadline_ms = 0;
 	call->pending.deadline_ms = 0;
 	list_init(&call->retry.link);

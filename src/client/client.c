@@ -1,5 +1,6 @@
 #include "client/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@ static void copy_masters(struct client *c, const char *const *addresses)
 
 	while (addresses[n])
 		n++;
+	assert(n > 0);
 	c->n_masters = n;
 	c->masters = mem_array(n, sizeof(*c->masters));
 	for (i = 0; i < n; i++)

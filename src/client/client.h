@@ -68,10 +68,10 @@ struct client_call {
 	uint64_t file, offset; /* CLIENT_HOME: of the block there */
 	bool once;             /* not again if it is missing */
 	bool expired;
-	unsigned tries;
-	uint64_t deadline_ms; /* 0: nothing is missing */
-	uint64_t wait_ms;     /* until then */
-	uint64_t epoch;       /* of the set by which it was asked */
+	unsigned tries, unreached; /* in all; that found nobody there */
+	uint64_t deadline_ms;      /* 0: nothing is missing */
+	uint64_t wait_ms;          /* until then */
+	uint64_t epoch;            /* of the set by which it was asked */
 	void (*prepare)(struct client_call *call); /* before each try */
 	struct rpc_pending pending;
 	struct timer retry, limit;

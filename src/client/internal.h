@@ -95,9 +95,10 @@ void workers_refresh(struct client *c);
  * that of call->epoch if there is one. */
 void workers_wait(struct client_call *call);
 struct worker *workers_find(struct client *c, uint32_t id);
-/* Who to ask for a block at the n-th try; NULL: there is nobody. */
+/* Who to ask for a block when it was tried in vain to reach somebody so often;
+ * NULL: there is nobody. */
 struct worker *workers_for(struct client *c, struct block_id block,
-			   unsigned tries);
+			   unsigned unreached);
 /* Its connection. */
 struct rpc_client *worker_rpc(struct worker *w);
 bool worker_is_local(const struct worker *w);

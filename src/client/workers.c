@@ -9,6 +9,7 @@
 
 #define GO_BACK_MS      5000  /* after this to a better address if idle */
 #define GO_BACK_BUSY_MS 30000 /* or at all events */
+#define HOME_TRIES      7     /* a second or so, as call.c tries */
 #define STAY_LOCAL      20    /* refused connects */
 
 static void free_addresses(struct worker *w)
@@ -156,17 +157,19 @@ struct worker *workers_find(struct client *c, uint32_t id)
 	return map_get(&c->by_id, id);
 }
 
+/* The home first and for long enough to start again: others would fetch what it
+ * has, too. */
 struct worker *workers_for(struct client *c, struct block_id block,
-			   unsigned tries)
+			   unsigned unreached)
 {
 	uint32_t order[MAX_ORDER], id;
 	unsigned n;
 
-	if (tries == 0) {
+	if (unreached < HOME_TRIES) {
 		id = placement_home(&c->set, block);
 	} else {
 		n = placement_order(&c->set, block, order, MAX_ORDER);
-		id = n ? order[tries % n] : 0;
+		id = n ? order[(unreached - HOME_TRIES + 1) % n] : 0;
 	}
 	return id ? workers_find(c, id) : NULL;
 }

@@ -184,6 +184,31 @@ static void a_worker_that_stays_away_ends_the_wait(void **state ATTR_UNUSED)
 			       "waited 30000 ms for a worker: unix:/w0"));
 }
 
+/* Others would fetch what it has. */
+static void a_home_that_is_back_in_a_second_is_waited_for(
+	void **state ATTR_UNUSED)
+{
+	unsigned i, home = 3;
+
+	f.fake.n_workers = 3;
+	read_and_compare(5, 0, 10, 10);
+	for (i = 0; i < 3; i++)
+		if (f.fake.worker[i].reads)
+			home = i;
+	sim_net_cut(f.fake.net, f.fake.loop, f.fake.worker[home].loop);
+	read_and_compare(5, 4, 10, 10);
+	fake_stop(&f.fake.worker[home]);
+	start_read(5, 8, 10);
+	fake_run(&f.fake, 500);
+	fake_start(&f.fake.worker[home]);
+	fake_run(&f.fake, 1000);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.fake.worker[home].reads, fake_reads(&f.fake));
+	f.fake.epoch = 2;
+	read_and_compare(5, 12, 10, 10);
+	assert_int_equal(f.fake.worker[home].reads, fake_reads(&f.fake));
+}
+
 static void without_the_home_the_next_one_serves(void **state ATTR_UNUSED)
 {
 	unsigned i, home = 3;
@@ -347,6 +372,7 @@ TEST_MAIN(TEST_WITH(bytes_come_from_a_worker),
 	  TEST_WITH(a_worker_that_restarts_is_waited_for),
 	  TEST_WITH(it_comes_back_while_no_master_is_there),
 	  TEST_WITH(a_worker_that_stays_away_ends_the_wait),
+	  TEST_WITH(a_home_that_is_back_in_a_second_is_waited_for),
 	  TEST_WITH(without_the_home_the_next_one_serves),
 	  TEST_WITH(a_cut_in_mid_read_is_repaired),
 	  TEST_WITH(a_read_can_be_cancelled),
