@@ -13,3 +13,4 @@ libufs_a_SOURCES = \
 	%D%/ufs_local.c \
 	%D%/ufs_s3.c
 libufs_a_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EXPAT_CFLAGS)
+EXTRA_DIST += doc/under-storage.md

@@ -69,9 +69,6 @@ static int to_code(int status)
 		return -EACCES;
 	case 404:
 		return -ENOENT;
-	case 408:
-	case 504:
-		return -ETIMEDOUT;
 	case 412:
 		return ERR_CHANGED;
 	default:
@@ -95,7 +92,7 @@ static const char *find_advice(const struct s3_config *c, int status,
 		return NULL;
 	if (status == 403 || status == 401)
 		return advices[0].text;
-	return status >= 500 || status == 404 || status == 412
+	return s3_error_passes(status, e) || status == 404 || status == 412
 		       ? NULL
 		       : "check that s3.endpoint is an S3 server";
 }
@@ -125,7 +122,7 @@ int s3_error_answer(struct err *err, const struct s3_config *c,
 int s3_error_transport(struct err *err, const struct s3_config *c, int rv,
 		       const char *sentence)
 {
-	int code = rv == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
+	const int code = -EIO;
 
 	switch (rv) {
 	case -ETIMEDOUT:

@@ -3,7 +3,9 @@
  * sentence that says what to do.
  *
  *	403, 401: -EACCES      404: -ENOENT      412: ERR_CHANGED
- *	a timeout: -ETIMEDOUT  all others: -EIO
+ *	all others, and no answer in time: -EIO
+ *
+ * -ETIMEDOUT is kept for the wait for a role that is missing (doc/errors.md).
  */
 #pragma once
 

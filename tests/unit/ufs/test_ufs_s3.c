@@ -346,6 +346,15 @@ static void retry_after_is_waited_for(void **state ATTR_UNUSED)
 	assert_true(loop_now_ms(f.env.loop) - before >= 1000);
 }
 
+static void a_timeout_of_the_storage_is_eio(void **state ATTR_UNUSED)
+{
+	answer("504 Late", "");
+	answer("408 Late", "");
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, -EIO);
+	assert_string_equal(f.req.err.msg, "s3://bucket/k: 408 (2 attempts)");
+}
+
 static void statuses_have_their_errno(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -398,5 +407,6 @@ TEST_MAIN(TEST_WITH(a_read_fills_the_buffer),
 	  TEST_WITH(the_regions_name_is_passed_on),
 	  TEST_WITH(what_asks_for_patience_is_asked_again),
 	  TEST_WITH(retry_after_is_waited_for),
+	  TEST_WITH(a_timeout_of_the_storage_is_eio),
 	  TEST_WITH(statuses_have_their_errno),
 	  TEST_WITH(a_stat_without_a_version_fails))
