@@ -117,6 +117,21 @@ static void on_open(struct client_open *open, int code)
 		read_some(a);
 }
 
+/* Who asked under-storage sees nothing older than the question. */
+static void check_fresh(const struct actor *a, int code)
+{
+	if (!a->refresh)
+		return;
+	if (code == -ENOENT &&
+	    !model_absent_since(model_of(a), a->path, a->began_ms))
+		fail("client %u: %s is said not to be there, but it is",
+		     a->number, a->path);
+	if (!code && a->version.gone_ms < a->began_ms)
+		fail("client %u: %s of version %" PRIu64
+		     " was no more when it was asked for",
+		     a->number, a->path, a->version.content);
+}
+
 static void on_stat(struct client_call *call, int code, const void *reply)
 {
 	struct actor *a = container_of(call, struct actor, call);
@@ -124,6 +139,7 @@ static void on_stat(struct client_call *call, int code, const void *reply)
 
 	check_code(a, code, "stat", &call->err);
 	if (code) {
+		check_fresh(a, code);
 		rest(a);
 		return;
 	}
@@ -131,6 +147,7 @@ static void on_stat(struct client_call *call, int code, const void *reply)
 		fail("%s is no file (%o)", a->path, r->attr.mode);
 	a->id = r->attr.id;
 	a->version = *model_version(model_of(a), a->path, &r->attr);
+	check_fresh(a, 0);
 	a->left = 1 + (unsigned)random_below(4);
 	if (random_once_in(2)) {
 		read_some(a);
@@ -144,9 +161,10 @@ static void on_stat(struct client_call *call, int code, const void *reply)
 static void begin_read(struct actor *a)
 {
 	const struct model *m = model_of(a);
-	struct stat_request r = { .refresh = random_once_in(5) };
+	struct stat_request r = { 0 };
 	char path[80];
 
+	r.refresh = a->refresh = random_once_in(4);
 	snprintf(a->path, sizeof(a->path), "%s",
 		 m->paths[random_below(m->n_paths)]);
 	snprintf(path, sizeof(path), "/data/%s", a->path);

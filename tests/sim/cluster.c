@@ -38,7 +38,7 @@ static void start(struct cluster *c)
 	c->near = sim_new();
 	c->net = sim_net_new(c->seed);
 	memset(c->key, 7, sizeof(c->key));
-	model_init(&c->model, c->seed);
+	model_init(&c->model, c->near, c->seed);
 	c->master.net = c->net;
 	c->master.near = c->near;
 	c->master.key = c->key;

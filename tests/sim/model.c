@@ -19,10 +19,26 @@ static uint64_t random_size(void)
 	return random_once_in(10) ? 0 : random_below(20000);
 }
 
+/* What was under this path is there no more. */
+static void end_of(struct model *m, unsigned path)
+{
+	uint64_t content = fake_ufs_content(m->storage, m->paths[path], NULL);
+
+	if (content)
+		m->versions[content - 1].gone_ms = loop_now_ms(m->near);
+	m->absent_ms[path] = loop_now_ms(m->near);
+}
+
 static void put(struct model *m, unsigned path)
 {
-	struct version v = { .size = random_size(), .path = path };
+	struct version v = { .size = random_size(),
+			     .gone_ms = UINT64_MAX,
+			     .path = path };
+	const uint64_t was = m->absent_ms[path];
 
+	end_of(m, path);
+	if (was != UINT64_MAX)
+		m->absent_ms[path] = was;
 	v.content = fake_ufs_put(m->storage, m->paths[path], v.size);
 	m->versions = mem_resize(m->versions, m->n_versions + 1,
 				 sizeof(*m->versions));
@@ -32,11 +48,11 @@ static void put(struct model *m, unsigned path)
 	trace(v.content ^ v.size << 20);
 }
 
-void model_init(struct model *m, uint64_t seed)
+void model_init(struct model *m, struct loop *near, uint64_t seed)
 {
 	unsigned i;
 
-	*m = (struct model){ 0 };
+	*m = (struct model){ .near = near };
 	m->storage = fake_ufs_new(URI, seed);
 	m->extra = fake_ufs_new(EXTRA_URI, seed);
 	fake_ufs_put(m->extra, "one", 1000);
@@ -44,6 +60,7 @@ void model_init(struct model *m, uint64_t seed)
 	for (i = 0; i < m->n_paths; i++) {
 		m->paths[i] = mem_printf(
 			"%sf%02u", dirs[random_below(ARRAY_SIZE(dirs))], i);
+		m->absent_ms[i] = UINT64_MAX;
 		if (!random_once_in(5))
 			put(m, i);
 	}
@@ -64,10 +81,24 @@ void model_change(struct model *m)
 {
 	unsigned path = (unsigned)random_below(m->n_paths);
 
-	if (random_once_in(4))
-		fake_ufs_remove(m->storage, m->paths[path]);
-	else
+	if (!random_once_in(4)) {
 		put(m, path);
+		return;
+	}
+	end_of(m, path);
+	m->absent_ms[path] = UINT64_MAX;
+	fake_ufs_remove(m->storage, m->paths[path]);
+}
+
+bool model_absent_since(const struct model *m, const char *path,
+			uint64_t since_ms)
+{
+	unsigned i;
+
+	for (i = 0; i < m->n_paths; i++)
+		if (strcmp(m->paths[i], path) == 0)
+			return m->absent_ms[i] >= since_ms;
+	return true;
 }
 
 const struct version *model_version(const struct model *m, const char *path,

@@ -41,24 +41,30 @@ _Noreturn void fail(const char *fmt, ...) ATTR_PRINTF(1, 2);
 
 struct version {
 	uint64_t content, size;
+	uint64_t gone_ms; /* when it was replaced or removed; UINT64_MAX */
 	unsigned path;
 };
 
 struct model {
+	struct loop *near; /* the clock */
 	struct fake_ufs *storage, *extra;
-	const char *paths[MAX_PATHS]; /* "a/b/f7" */
+	const char *paths[MAX_PATHS];  /* "a/b/f7" */
+	uint64_t absent_ms[MAX_PATHS]; /* last; UINT64_MAX: it is */
 	unsigned n_paths;
 	struct version *versions; /* by content, which count from 1 */
 	size_t n_versions;
 };
 
-void model_init(struct model *m, uint64_t seed);
+void model_init(struct model *m, struct loop *near, uint64_t seed);
 void model_close(struct model *m);
 /* Puts, replaces or removes an object. */
 void model_change(struct model *m);
 /* The version that a file of this path is said to have, or it fails. */
 const struct version *model_version(const struct model *m, const char *path,
 				    const struct attr *attr);
+/* Whether there was no object under this path at some time since then. */
+bool model_absent_since(const struct model *m, const char *path,
+			uint64_t since_ms);
 /* Fails unless these bytes are those of the version. */
 void model_check_bytes(const struct version *v, const char *path,
 		       uint64_t offset, const void *buf, size_t len);
@@ -117,6 +123,7 @@ struct actor {
 	char path[64];
 	struct version version;
 	uint64_t id;
+	bool refresh;
 	unsigned left; /* reads or pages to do */
 	uint64_t after, last_job;
 	char last[64]; /* name that a listing gave */
