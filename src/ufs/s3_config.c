@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "runtime/secret.h"
@@ -290,6 +291,24 @@ static void set_region(struct s3_config *c, const struct options *o)
 	c->region = mem_str(region && region[0] ? region : "us-east-1");
 }
 
+/* Each role opens it, wherever it runs. */
+static int set_ca_file(struct s3_config *c, const struct options *o,
+		       struct err *err)
+{
+	const char *file = get(o, "s3.ca-file", "AWS_CA_BUNDLE");
+
+	if (!file || !c->tls)
+		return 0;
+	if (file[0] != '/')
+		return err_set(err, -EINVAL,
+			       "s3.ca-file=%s: an absolute path is wanted",
+			       file);
+	if (access(file, R_OK) < 0)
+		return err_set(err, -errno, "s3.ca-file=%s: %m", file);
+	c->ca_file = mem_str(file);
+	return 0;
+}
+
 int s3_config_load(struct s3_config *c, const char *root,
 		   const struct ufs_option *options, unsigned n,
 		   struct err *err)
@@ -299,10 +318,11 @@ int s3_config_load(struct s3_config *c, const char *root,
 
 	*c = (struct s3_config){ 0 };
 	set_region(c, &o);
-	c->ca_file = copy(get(&o, "s3.ca-file", "AWS_CA_BUNDLE"));
 	rv = set_bucket(c, root, err);
 	if (!rv)
 		rv = set_place(c, &o, err);
+	if (!rv)
+		rv = set_ca_file(c, &o, err);
 	if (!rv)
 		rv = get_bool(&o, "s3.anonymous", &c->anonymous, err);
 	if (!rv)

@@ -100,6 +100,14 @@ static void bad_values_are_refused_by_name(void **state ATTR_UNUSED)
 	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://" }), -EINVAL);
 	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://u@h" }),
 			 -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.ca-file", "ca.pem" }), -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.ca-file", "/no/ca.pem" }),
+			 -ENOENT);
+	assert_string_equal(err.msg, "s3.ca-file=/no/ca.pem: No such file or "
+				     "directory");
+	assert_int_equal(LOAD("bucket", { "s3.ca-file", "/no/ca.pem" },
+			      { "s3.endpoint", "http://h" }),
+			 0); /* which it needs not */
 	assert_int_equal(load("", NULL, 0), -EINVAL);
 	assert_int_equal(load("ab", NULL, 0), -EINVAL);
 	assert_int_equal(load("my bucket", NULL, 0), -EINVAL);
