@@ -48,6 +48,7 @@ static void reply_registered(struct master *m, struct rpc_call *call,
 	reply.epoch = m->workers.epoch;
 	reply.heartbeat_ms = WORKERS_HEARTBEAT_MS;
 	reply.block_size = t.block_size;
+	reply.cluster = (schema_bytes){ t.uuid, sizeof(t.uuid) };
 	rpc_reply(call, &reply);
 }
 

@@ -103,6 +103,7 @@ struct dir {
 	uint64_t live_bytes;    /* what a rewritten index would take */
 	struct buffer pending;  /* records to write */
 	bool flushing;          /* somebody writes them */
+	bool rewrite_wanted;    /* its header is to be another */
 	bool index_torn;        /* a record was lost: no clean stop */
 };
 

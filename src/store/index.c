@@ -236,6 +236,11 @@ static int rewrite(struct dir *d)
  * then that is taken. */
 static bool want_rewrite_locked(struct dir *d)
 {
+	if (d->rewrite_wanted) {
+		d->index_rewrite = d->live_bytes;
+		d->rewrite_wanted = false;
+		return true;
+	}
 	if (d->index_bytes < REWRITE_MIN ||
 	    d->index_bytes < 3 * d->live_bytes ||
 	    dir_used_locked(d) + d->live_bytes + DISK_UNIT > d->capacity)
@@ -301,7 +306,8 @@ void index_flush(struct dir *d)
 		return;
 	}
 	d->flushing = true;
-	while (!rv && d->pending.len && d->service != OUT_OF_SERVICE) {
+	while (!rv && (d->pending.len || d->rewrite_wanted) &&
+	       d->service != OUT_OF_SERVICE) {
 		mutex_unlock(&s->mutex);
 		rv = flush_once(d);
 		mutex_lock(&s->mutex);
@@ -428,18 +434,25 @@ static size_t read_records(struct dir *d, const char *at, size_t len,
 	return bad;
 }
 
-/* 0: ours.  1: of another layout or block size.  -EEXIST: another cluster's. */
-static int check_header(const struct store *s, const struct header *h)
+static bool is_known(const uint8_t cluster[16])
 {
 	static const uint8_t unknown[16];
 
+	return memcmp(cluster, unknown, sizeof(unknown)) != 0;
+}
+
+/* 0: ours.  1: of another layout or block size.  -EEXIST: another cluster's.
+ * A store that does not know its cluster learns it here. */
+static int check_header(struct store *s, const struct header *h)
+{
 	if (memcmp(h->magic, HEADER_MAGIC, sizeof(h->magic)) != 0 ||
 	    h->byte_order != RECORD_MAGIC ||
 	    h->crc != crc32c(0, h, offsetof(struct header, crc)))
 		return 1;
-	if (memcmp(h->cluster, s->cluster, 16) != 0 &&
-	    memcmp(h->cluster, unknown, 16) != 0 &&
-	    memcmp(s->cluster, unknown, 16) != 0)
+	if (!is_known(s->cluster))
+		memcpy(s->cluster, h->cluster, sizeof(s->cluster));
+	else if (is_known(h->cluster) &&
+		 memcmp(h->cluster, s->cluster, sizeof(s->cluster)) != 0)
 		return -EEXIST;
 	return h->block_size != s->block_size || h->page != STORE_PAGE ||
 	       h->chunk != CHUNK;

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "store/disk.h"
+#include "store/index.h"
 
 static void close_dirs(struct store *s)
 {
@@ -73,6 +74,39 @@ void store_close(struct store *s)
 	buffer_close(&s->changes);
 	mutex_close(&s->mutex);
 	free(s);
+}
+
+static void forget_all_locked(struct dir *d, struct list *gone)
+{
+	struct entry *e;
+
+	while ((e = dir_next_locked(d, &d->entries)))
+		dir_doom_locked(e, gone);
+}
+
+bool store_bind(struct store *s, const uint8_t cluster[16])
+{
+	static const uint8_t unknown[16];
+	bool same, empty;
+	struct list gone;
+	unsigned i;
+
+	mutex_lock(&s->mutex);
+	same = memcmp(s->cluster, cluster, sizeof(s->cluster)) == 0;
+	empty = !same && memcmp(s->cluster, unknown, sizeof(unknown)) != 0;
+	memcpy(s->cluster, cluster, sizeof(s->cluster));
+	mutex_unlock(&s->mutex);
+	for (i = 0; !same && i < s->n_dirs; i++) {
+		list_init(&gone);
+		mutex_lock(&s->mutex);
+		if (empty)
+			forget_all_locked(&s->dirs[i], &gone);
+		s->dirs[i].rewrite_wanted = true;
+		mutex_unlock(&s->mutex);
+		dir_remove_all(&gone);
+		index_flush(&s->dirs[i]);
+	}
+	return empty;
 }
 
 /* Where a file that is new goes: by its id, in proportion to capacities. */

@@ -34,7 +34,8 @@ struct store_options {
 	const struct store_dir *dirs;
 	unsigned n_dirs;
 	uint64_t block_size; /* bytes; a change empties the store */
-	/* 16 bytes: another cluster's store is refused.  NULL: not known. */
+	/* 16 bytes: another cluster's store is refused.  NULL: not known, see
+	 * store_bind(). */
 	const uint8_t *cluster;
 	const char *evictor; /* "retain", "lru": see core/evictor.h */
 	unsigned threads;    /* disk threads a directory; 0: simulated */
@@ -49,6 +50,13 @@ struct store_options {
 
 int store_open(struct store **out, const struct store_options *options,
 	       struct err *err) MUST_CHECK;
+/*
+ * The cluster whose ids the files have, once it is known.  What is there of
+ * another one is forgotten: the same ids would be other files.  A store keeps
+ * its cluster over restarts.  On the thread that has opened it; true if the
+ * store was another's.
+ */
+bool store_bind(struct store *s, const uint8_t cluster[16]);
 /* No request may be in flight.  Leaves the mark of a clean stop. */
 void store_close(struct store *s);
 

@@ -232,19 +232,23 @@ static void tell(struct worker *w)
 	size_t left = MAX_IDS;
 	struct store_totals t;
 
+	/* What is not known to have been heard is told anew, all of it, once
+	 * somebody hears. */
 	if (c->full)
 		c->added.n = c->complete.n = c->removed.n = 0;
-	store_take_changes(w->store, c->full, on_change, w);
+	store_take_changes(w->store, c->full && !c->unheard, on_change, w);
+	if (c->unheard)
+		c->added.n = c->complete.n = c->removed.n = 0;
 	store_totals(w->store, &t);
 	count(w, &t);
 	req.epoch = c->set.epoch;
 	req.capacity = t.capacity;
 	req.used = t.used;
-	req.full = c->full;
+	req.full = c->full && !c->unheard;
 	req.added = part(&c->added, &left);
 	req.complete = part(&c->complete, &left);
 	req.removed = part(&c->removed, &left);
-	c->full = false;
+	c->full = c->full && c->unheard;
 	c->telling = true;
 	master_tell(w, RPC_MASTER_METHOD(heartbeat), &c->tell, &req, on_told);
 	told(&c->added, req.added.n);
@@ -270,11 +274,11 @@ static void on_told(struct upcall *call, int code, const void *reply)
 	c->telling = false;
 	if (code) {
 		no_master(w, &call->pending.err);
-		c->full = true;
+		c->full = c->unheard = true;
 		again(w, RETRY_MS);
 		return;
 	}
-	c->said = false;
+	c->said = c->unheard = false;
 	control_epoch(w, r->epoch);
 	if (r->report || r->register_again)
 		c->full = true;
@@ -284,6 +288,15 @@ static void on_told(struct upcall *call, int code, const void *reply)
 }
 
 /* ---- registration ---- */
+
+static void bind_cluster(struct worker *w, const uint8_t *cluster)
+{
+	if (!store_bind(w->store, cluster))
+		return;
+	log_warn("the cache was another cluster's", "effect=%s", "emptied");
+	files_forget(w);
+	mounts_forget(w);
+}
 
 static void on_registered(struct upcall *call, int code, const void *reply)
 {
@@ -301,6 +314,8 @@ static void on_registered(struct upcall *call, int code, const void *reply)
 		again(w, RETRY_MS);
 		return;
 	}
+	if (r->cluster.len == 16)
+		bind_cluster(w, r->cluster.ptr);
 	log_info("registered", "id=%" PRIu32 " epoch=%" PRIu64, r->id,
 		 r->epoch);
 	c->said = false;

@@ -132,6 +132,17 @@ void file_drop(struct worker *w, uint64_t id)
 	forget(f);
 }
 
+void files_forget(struct worker *w)
+{
+	struct map_slot *slot;
+	size_t at = 0;
+
+	while ((slot = map_next(&w->files.by_id, &at))) {
+		file_drop(w, slot->key);
+		at = 0; /* what was behind it may have moved */
+	}
+}
+
 void files_close(struct worker *w)
 {
 	struct list *link;

@@ -222,6 +222,17 @@ void mount_doubt(struct worker *w, uint32_t id)
 		retire(m);
 }
 
+void mounts_forget(struct worker *w)
+{
+	struct map_slot *slot;
+	size_t at = 0;
+
+	while ((slot = map_next(&w->mounts.by_id, &at))) {
+		mount_doubt(w, (uint32_t)slot->key);
+		at = 0;
+	}
+}
+
 void mounts_close(struct worker *w)
 {
 	struct map_slot *slot;

@@ -95,6 +95,7 @@ void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id);
 void mount_put(struct mount *m);
 /* The next use asks the master again: keys may have changed. */
 void mount_doubt(struct worker *w, uint32_t id);
+void mounts_forget(struct worker *w);
 void mounts_close(struct worker *w);
 
 /* ---- files.c ---- */
@@ -135,6 +136,8 @@ void file_forget_wait(struct file_wait *wait);
 bool file_is_empty(const struct worker *w, uint64_t id);
 /* Its version is no more, or it was dropped. */
 void file_drop(struct worker *w, uint64_t id);
+/* All ids mean other files from now on. */
+void files_forget(struct worker *w);
 void files_close(struct worker *w);
 
 /* ---- flights.c ---- */
@@ -257,6 +260,7 @@ struct control {
 	uint64_t heartbeat_ms, block_size;
 	bool telling, asking, full, stopped;
 	bool said;      /* that there is no master */
+	bool unheard;   /* the last heartbeat */
 	unsigned tries; /* of registering */
 	struct buffer_u64 {
 		uint64_t *at;

@@ -205,6 +205,34 @@ static void another_clusters_store_is_refused(void **state ATTR_UNUSED)
 	assert_int_equal(read_all(1, 4096), 4096);
 }
 
+static void a_store_learns_and_keeps_its_cluster(void **state ATTR_UNUSED)
+{
+	const uint8_t one[16] = "one", other[16] = "other";
+	struct err err = { 0 };
+
+	store_stop();
+	unlink(index_path());
+	assert_int_equal(start_with(256 * MIB, NULL, &err), 0);
+	fill(1, 4096);
+	assert_false(store_bind(f.store, one));
+	fill(2, 4096);
+	store_stop();
+	assert_int_equal(start_with(256 * MIB, NULL, &err), 0);
+	assert_int_equal(totals().unverified, 0);
+	assert_false(store_bind(f.store, one));
+	assert_int_equal(read_all(1, 4096), 4096);
+	assert_int_equal(read_all(2, 4096), 4096);
+	/* The same ids are other files there. */
+	assert_true(store_bind(f.store, other));
+	assert_int_equal(read_all(1, 4096), -ENOENT);
+	assert_null(backing_path(2));
+	fill(1, 100);
+	store_stop();
+	assert_int_equal(start_with(256 * MIB, one, &err), -EEXIST);
+	assert_int_equal(start_with(256 * MIB, other, &err), 0);
+	assert_int_equal(read_all(1, 100), 100);
+}
+
 static void the_index_is_rewritten_when_it_is_stale(void **state ATTR_UNUSED)
 {
 	uint64_t i, largest = 0;
@@ -293,6 +321,7 @@ TEST_MAIN(TEST_WITH(a_clean_stop_keeps_the_trust),
 	  TEST_WITH(a_damaged_header_starts_empty),
 	  TEST_WITH(another_block_size_starts_empty),
 	  TEST_WITH(another_clusters_store_is_refused),
+	  TEST_WITH(a_store_learns_and_keeps_its_cluster),
 	  TEST_WITH(the_index_is_rewritten_when_it_is_stale),
 	  TEST_WITH(less_capacity_evicts_at_the_start),
 	  TEST_WITH(a_share_of_the_disk), TEST_WITH(a_restart_is_fast))

@@ -80,6 +80,37 @@ static void a_restart_finds_the_same_files(void **state ATTR_UNUSED)
 	assert_int_equal(fake_ufs_numbers(f.ufs)->reads, 1);
 }
 
+static void the_cache_of_another_cluster_is_emptied(void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	read_file(1);
+	node_stop(0);
+	f.cluster[0] = 2;
+	put_file(1, 50 * KIB); /* has the same id there */
+	node_start(0);
+	assert_int_equal(read_file(1), 50 * KIB);
+	run(2000);
+	assert_int_equal(f.removed[1], 0);
+}
+
+static void a_master_of_another_cluster_means_other_files(
+	void **state ATTR_UNUSED)
+{
+	put_file(1, 100 * KIB);
+	open_file(1); /* now it is known, and not cached */
+	put_file(2, 100 * KIB);
+	read_file(2);
+	f.cluster[0] = 2;
+	f.register_again = true;
+	run(3000);
+	put_file(1, 70 * KIB);
+	assert_int_equal(open_file(1).length, 70 * KIB);
+	assert_int_equal(read_file(1), 70 * KIB);
+	put_file(2, 30 * KIB);
+	assert_int_equal(read_file(2), 30 * KIB);
+	assert_int_equal(f.mounts_asked, 2);
+}
+
 static bool stopped;
 
 static void on_stopped(void *owner ATTR_UNUSED)
@@ -159,6 +190,8 @@ TEST_MAIN(TEST_WITH(a_worker_registers_and_tells_all),
 	  TEST_WITH(a_master_that_forgot_us_is_registered_with),
 	  TEST_WITH(a_master_that_was_away_is_told_all),
 	  TEST_WITH(a_restart_finds_the_same_files),
+	  TEST_WITH(the_cache_of_another_cluster_is_emptied),
+	  TEST_WITH(a_master_of_another_cluster_means_other_files),
 	  TEST_WITH(a_stop_lets_calls_end),
 	  TEST_WITH(a_stop_does_not_wait_for_ever),
 	  TEST_WITH(a_stop_with_the_master_away))

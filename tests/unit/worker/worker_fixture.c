@@ -27,6 +27,7 @@ static void serve_register(void *role ATTR_UNUSED, struct rpc_call *call,
 		.epoch = f.epoch,
 		.heartbeat_ms = 1000,
 		.block_size = 256 * MIB,
+		.cluster = { f.cluster, 16 },
 	};
 
 	assert_int_equal(req->uuid.len, 16);
@@ -275,6 +276,7 @@ int setup(void **state ATTR_UNUSED)
 	f.ufs = fake_ufs_new("fake://bucket", 1);
 	f.parent = tempdir_make();
 	f.epoch = 1;
+	f.cluster[0] = 1;
 	for (i = 0; i < N_WORKERS; i++)
 		node_init(i);
 	master_begin();

@@ -45,6 +45,7 @@ struct fixture {
 	struct loop *master_loop;
 	struct rpc_server *master;
 	struct rpc_identity master_identity;
+	uint8_t cluster[16];
 	uint64_t epoch;
 	bool live[N_WORKERS];
 	bool report, register_again; /* asked for with the next heartbeat */
