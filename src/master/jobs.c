@@ -283,6 +283,10 @@ static void try_file(struct file_op *op)
 	struct inode_view v;
 	struct worker *k;
 
+	if (j->stopping) { /* the clients of the workers are closed */
+		file_over(op, 0, NULL);
+		return;
+	}
 	/* By its name: it may have a new version by now. */
 	if (namespace_child(tree(j), op->parent, op->name, op->name_len, &v)) {
 		file_over(op, 0, NULL); /* gone: nothing to cache */
