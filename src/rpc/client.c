@@ -12,9 +12,9 @@
 #define LOG_MODULE "rpc"
 #include "runtime/log.h"
 
-#define ZONE_SIZE     4096
-#define KEEPALIVE_MS  5000
-#define SILENCE_LIMIT 15000 /* then the peer is gone */
+#define ZONE_SIZE    4096
+#define KEEPALIVE_MS 5000
+#define SILENT_TICKS 3 /* then the peer is gone */
 
 struct rpc_client {
 	struct loop *loop;
@@ -32,6 +32,8 @@ struct rpc_client {
 	struct conn conn;
 	struct timer keepalive; /* runs while calls are in flight */
 	bool keeping;
+	uint64_t tick_ms; /* when it was started */
+	int silent;       /* ticks without a word */
 
 	rpc_notice_fn notice;
 	void *notice_owner;
@@ -301,34 +303,37 @@ static const struct conn_ops client_ops = {
 
 static void on_keepalive(struct timer *t);
 
-static void keep_alive(struct rpc_client *c)
+static void start_keepalive(struct rpc_client *c)
 {
-	if (c->keeping)
-		return;
 	c->keeping = true;
+	c->tick_ms = loop_now_ms(c->loop);
 	loop_timer_start(c->loop, &c->keepalive, KEEPALIVE_MS, on_keepalive);
 }
 
 /* While calls are in flight: a peer that says nothing is asked, and one that
- * does not answer is gone. */
+ * does not answer is gone.  Counted in ticks, not time, so that who was stopped
+ * for a while first reads what has come. */
 static void on_keepalive(struct timer *t)
 {
 	struct rpc_client *c = container_of(t, struct rpc_client, keepalive);
-	uint64_t silence = loop_now_ms(c->loop) - c->conn.heard_ms;
 
 	c->keeping = false;
-	if (!c->ready || list_empty(&c->pending))
+	if (list_empty(&c->pending))
 		return;
-	if (silence >= SILENCE_LIMIT) {
+	if (!c->ready || c->conn.heard_ms > c->tick_ms)
+		c->silent = 0; /* the handshake has a limit of its own */
+	else
+		c->silent++;
+	if (c->silent == SILENT_TICKS) {
 		log_warn("peer is silent", "address=%s silent_ms=%d",
-			 c->address, SILENCE_LIMIT);
+			 c->address, SILENT_TICKS * KEEPALIVE_MS);
 		conn_close(&c->conn, -ECONNRESET, "silent for %d ms",
-			   SILENCE_LIMIT);
+			   SILENT_TICKS * KEEPALIVE_MS);
 		return;
 	}
-	if (silence >= KEEPALIVE_MS)
+	if (c->silent)
 		conn_send_bare(&c->conn, FRAME_PING, 0);
-	keep_alive(c);
+	start_keepalive(c);
 }
 
 static void connect_now(struct rpc_client *c)
@@ -454,9 +459,10 @@ static void submit(struct rpc_client *c, struct rpc_pending *p, struct out *o)
 		conn_send(&c->conn, o);
 	else
 		list_push_back(&c->waiting, &o->write.link);
-	if (!c->keeping) /* it had nothing to say until now */
-		c->conn.heard_ms = loop_now_ms(c->loop);
-	keep_alive(c);
+	if (!c->keeping) {
+		c->silent = 0; /* it had nothing to say until now */
+		start_keepalive(c);
+	}
 }
 
 void rpc_call(struct rpc_client *c, const struct rpc_method *method,
