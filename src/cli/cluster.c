@@ -10,19 +10,38 @@
 #include "rpc/transport.h"
 #include "runtime/loop_uv.h"
 #include "runtime/mountpoint.h"
+#include "runtime/process.h"
 
 /* How long a command waits for a master that does not answer. */
 #define WAIT_MS 30000
 
-char *cli_default_state_dir(void)
+char *cli_state_dir(struct cli *cli)
 {
-	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	struct config config;
+	char *dir;
 
-	if (geteuid() == 0)
-		return mem_str("/var/lib/acached");
-	if (xdg && xdg[0] == '/')
-		return mem_printf("%s/acached", xdg);
-	return mem_printf("%s/.local/state/acached", home ? home : "");
+	if (cli->state_dir)
+		return mem_str(cli->state_dir);
+	if (config_load(&config, cli->config_file, NULL, NULL))
+		config = (struct config){ .state_dir = mem_str("") };
+	dir = process_state_dir(&config);
+	config_close(&config);
+	return dir;
+}
+
+/* The key in `dir`, or, if it has none, the one that is configured. */
+static char *key_file_of(const struct cli *cli, const char *dir)
+{
+	char *file = mem_printf("%s/cluster.key", dir);
+	struct config config;
+
+	if (access(file, F_OK) == 0 ||
+	    config_load(&config, cli->config_file, NULL, NULL))
+		return file;
+	free(file);
+	file = process_key_file(&config, dir);
+	config_close(&config);
+	return file;
 }
 
 /* The path of `path` seen from /, without ".", ".." and "//"; links stay. */
@@ -126,7 +145,7 @@ static int look_in(struct cli *cli, const char *dir, char **addresses)
 {
 	*addresses = socket_in(dir);
 	if (!cli->key_file)
-		cli->key_file = mem_printf("%s/cluster.key", dir);
+		cli->key_file = key_file_of(cli, dir);
 	if (*addresses)
 		return 0;
 	return err_set(&cli->err, -ENOENT,
@@ -138,8 +157,8 @@ static int look_in(struct cli *cli, const char *dir, char **addresses)
 
 static int look_in_config(struct cli *cli, char **addresses)
 {
-	char *standard = cli_default_state_dir();
 	struct config config;
+	char *dir;
 	int rv = config_load(&config, cli->config_file, NULL, &cli->err);
 
 	if (!rv) {
@@ -147,13 +166,12 @@ static int look_in_config(struct cli *cli, char **addresses)
 			cli->key_file = mem_str(config.cluster_key_file);
 		if (config.master_addresses && config.master_addresses[0])
 			*addresses = join(config.master_addresses);
-		else if (config.state_dir && config.state_dir[0])
-			rv = look_in(cli, config.state_dir, addresses);
-		else
-			rv = look_in(cli, standard, addresses);
+		dir = process_state_dir(&config);
+		if (!*addresses)
+			rv = look_in(cli, dir, addresses);
+		free(dir);
 		config_close(&config);
 	}
-	free(standard);
 	return rv;
 }
 
@@ -165,8 +183,7 @@ static int find_cluster(struct cli *cli, char **addresses)
 	if (cli->master || (env && env[0] && !cli->state_dir)) {
 		*addresses = mem_str(cli->master ? cli->master : env);
 		if (cli->state_dir)
-			cli->key_file =
-				mem_printf("%s/cluster.key", cli->state_dir);
+			cli->key_file = key_file_of(cli, cli->state_dir);
 		return 0;
 	}
 	if (cli->state_dir)
@@ -180,14 +197,15 @@ static void find_key_file(struct cli *cli, const char *addresses)
 	static const char tail[] = "/master/sock";
 	struct config config;
 	const char *end;
+	char *dir;
 
 	if (cli->key_file)
 		return;
 	end = strstr(addresses, tail);
 	if (strncmp(addresses, "unix:", 5) == 0 && end) {
-		cli->key_file =
-			mem_printf("%.*s/cluster.key",
-				   (int)(end - addresses - 5), addresses + 5);
+		dir = mem_strn(addresses + 5, (size_t)(end - addresses - 5));
+		cli->key_file = key_file_of(cli, dir);
+		free(dir);
 		return;
 	}
 	if (config_load(&config, cli->config_file, NULL, NULL) == 0) {

@@ -92,21 +92,6 @@ static void check_descriptors(struct cli *cli ATTR_UNUSED, struct finding *f)
 		      (unsigned long long)l.rlim_max);
 }
 
-static char *state_dir(struct cli *cli)
-{
-	struct config config;
-	char *dir = NULL;
-
-	if (cli->state_dir)
-		return mem_str(cli->state_dir);
-	if (config_load(&config, cli->config_file, NULL, NULL) == 0) {
-		if (config.state_dir && config.state_dir[0])
-			dir = mem_str(config.state_dir);
-		config_close(&config);
-	}
-	return dir ? dir : cli_default_state_dir();
-}
-
 /* The nearest directory above that exists. */
 static void existing(char *path)
 {
@@ -118,7 +103,7 @@ static void existing(char *path)
 
 static void check_disk(struct cli *cli, struct finding *f)
 {
-	char *dir = state_dir(cli);
+	char *dir = cli_state_dir(cli);
 	unsigned long long free_mib;
 	struct statvfs fs;
 

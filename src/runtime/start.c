@@ -150,6 +150,9 @@ static int write_options(struct start *s, struct err *err)
 	unsigned i;
 	int rv = 0;
 
+	/* The command seals them with the cluster's key. */
+	if (s->config.cluster_key_file[0] != '\0')
+		setenv("ACACHED_CLUSTER_KEY_FILE", s->key_file, 1);
 	s->options_fd = memfd_create("options", MFD_CLOEXEC);
 	if (s->options_fd < 0)
 		return err_set(err, -errno, "memfd_create: %m");

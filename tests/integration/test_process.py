@@ -214,6 +214,24 @@ ls mnt
     assert "class1" in p.stdout
 
 
+def test_a_key_file_of_ones_own(cluster, bucket, tree, workdir):
+    """Also for the secrets of --ufs, which are sealed with it."""
+    top, names = tree
+    key = os.path.join(workdir, "own.key")
+    with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+        f.write(os.urandom(32).hex() + "\n")
+    bucket.upload(top, names)
+    cluster.start("--set", "cluster.key-file=" + key, "--ufs", bucket.uri,
+                  *acached.s3_options(bucket.proxy.endpoint))
+    acached.read_all(cluster.mountpoint, top)
+    assert not os.path.exists(os.path.join(cluster.state, "cluster.key"))
+    cluster.fs("mount", "/more", bucket.uri,
+               *acached.s3_options(bucket.proxy.endpoint),
+               env=cluster.env(ACACHED_CLUSTER_KEY_FILE=key))
+    assert os.listdir(cluster.at("more"))
+    cluster.stop()
+
+
 def test_bash_completion_asks_the_program(cluster):
     script = """. /usr/share/bash-completion/bash_completion
 . "$1"
