@@ -134,13 +134,15 @@ void file_drop(struct worker *w, uint64_t id)
 
 void files_forget(struct worker *w)
 {
+	uint64_t *ids = mem_array(w->files.by_id.used, sizeof(*ids));
 	struct map_slot *slot;
-	size_t at = 0;
+	size_t at = 0, n = 0;
 
-	while ((slot = map_next(&w->files.by_id, &at))) {
-		file_drop(w, slot->key);
-		at = 0; /* what was behind it may have moved */
-	}
+	while ((slot = map_next(&w->files.by_id, &at)))
+		ids[n++] = slot->key;
+	while (n > 0)
+		file_drop(w, ids[--n]);
+	free(ids);
 }
 
 void files_close(struct worker *w)
