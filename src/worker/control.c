@@ -295,7 +295,7 @@ static void bind_cluster(struct worker *w, const uint8_t *cluster)
 		return;
 	log_warn("the cache was another cluster's", "effect=%s", "emptied");
 	files_forget(w);
-	mounts_forget(w);
+	mounts_doubt_all(w);
 }
 
 static void on_registered(struct upcall *call, int code, const void *reply)

@@ -222,7 +222,7 @@ void mount_doubt(struct worker *w, uint32_t id)
 		retire(m);
 }
 
-void mounts_forget(struct worker *w)
+void mounts_doubt_all(struct worker *w)
 {
 	struct map_slot *slot;
 	size_t at = 0;

@@ -95,7 +95,7 @@ void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id);
 void mount_put(struct mount *m);
 /* The next use asks the master again: keys may have changed. */
 void mount_doubt(struct worker *w, uint32_t id);
-void mounts_forget(struct worker *w);
+void mounts_doubt_all(struct worker *w);
 void mounts_close(struct worker *w);
 
 /* ---- files.c ---- */
