@@ -349,6 +349,8 @@ static void visit(struct job *job, const struct inode_view *v)
 	if (job->phase == COUNT) {
 		job->files++;
 		job->bytes += v->length;
+		if (job->metadata)
+			job->done++;
 	} else {
 		start_file(job, v);
 	}

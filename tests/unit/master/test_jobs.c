@@ -740,6 +740,8 @@ static void load_metadata_lists_a_tree_again(void **state ATTR_UNUSED)
 
 	wait_for(submit("loadMetadata", "/data", true));
 	assert_string_equal(f.state, "done");
+	assert_int_equal(f.files, FILES);
+	assert_int_equal(f.done, FILES);
 	namespace_totals(master_namespace(f.master.master), &t);
 	assert_int_equal(t.files, FILES);
 	fake_ufs_put(f.bucket, "0/0/new", 1);
