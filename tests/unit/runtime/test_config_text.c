@@ -135,7 +135,7 @@ static void explaining_tells_values_and_where_from(void **state ATTR_UNUSED)
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
 
-	assert_int_equal(config_load(&c, NULL, sets, NULL), 0);
+	assert_int_equal(config_load(&c, "/dev/null", sets, NULL), 0);
 	config_explain(&c, f, true);
 	fclose(f);
 	assert_non_null(strstr(text, "worker.capacity: 7G\t# --set\n"));

@@ -26,7 +26,7 @@ static int setup(void **state ATTR_UNUSED)
 {
 	f = (struct fixture){ .dir = tempdir_make() };
 	snprintf(f.folder, sizeof(f.folder), "%s/state/worker", f.dir);
-	return config_load(&f.config, NULL, NULL, NULL);
+	return config_load(&f.config, "/dev/null", NULL, NULL);
 }
 
 static int teardown(void **state ATTR_UNUSED)
@@ -43,7 +43,7 @@ static void reload(const char *set)
 	const char *const sets[] = { set, NULL };
 
 	config_close(&f.config);
-	assert_int_equal(config_load(&f.config, NULL, sets, NULL), 0);
+	assert_int_equal(config_load(&f.config, "/dev/null", sets, NULL), 0);
 }
 
 static void is_and_free(char *text, const char *wanted)
