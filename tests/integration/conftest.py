@@ -25,6 +25,25 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "long: only in tests/run --long")
 
 
+# Of more than five seconds on two quiet CPUs: not in tests/run --quick.
+SLOW = ("test_hundreds_of_gets_are_in_flight_on_one_loop",
+        "test_a_child_may_be_killed_often",
+        "test_every_role_is_killed_many_times",
+        "test_the_child_dies_under_open_files_mappings_and_listings",
+        "test_three_thousand_keys_come_once_each_whatever_the_page",
+        "test_a_master_lists_a_hundred_thousand_keys_in_little_memory",
+        "test_a_hundred_thousand_keys_take_the_memory_of_a_page",
+        "test_what_could_not_be_loaded_is_counted",
+        "test_a_submitted_load_goes_on_by_itself",
+        "test_a_restarted_server_is_waited_for")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.originalname in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_addoption(parser):
     parser.addoption("--keep", action="store_true",
                      help="keep the directories of failed tests")

@@ -20,7 +20,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
 BUILD = os.path.join(TOP, "build")
 MIRROR = os.path.join(BUILD, "source")
 JOBS = str(os.cpu_count() or 2)
-SEEDS = {"quick": 200, "normal": 500, "long": 20000}
+SEEDS = {"quick": 100, "normal": 500, "long": 20000}
 TAIL = 60  # lines of a log that failed
 
 # What a build in the source tree leaves there.
