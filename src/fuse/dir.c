@@ -214,6 +214,8 @@ static void load(struct fs *fs, struct dir *d, const struct list_reply *p,
 		d->at[i] = (struct entry){ e->attr.id, name, e->attr };
 		d->at[i].attr.version.ptr = NULL;
 		d->at[i].attr.target.ptr = NULL;
+		names_put(&fs->names, p->id, e->name.ptr, e->name.len, &e->attr,
+			  p->change);
 		memcpy(name, e->name.ptr, e->name.len);
 		name += e->name.len;
 		*name++ = '\0';
@@ -254,6 +256,8 @@ static void readdir_answer(struct request *r, const void *reply)
 	if (!d)
 		d = dir_new(r->fs, r->fi.fh);
 	load(r->fs, d, reply, after_of(r));
+	names_seen(&r->fs->names, ((const struct list_reply *)reply)->change,
+		   r->asked_ms);
 	if (r->node == FUSE_ROOT_ID)
 		d->parent = d->id;
 	answer_from(r, d, 0);

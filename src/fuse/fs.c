@@ -11,7 +11,7 @@
 #define LOG_MODULE "fuse"
 #include "runtime/log.h"
 
-enum { NS = 1000000000, LOGGED_A_SECOND = 10 };
+enum { NS = 1000000000, LOGGED_A_SECOND = 10, NAMES_MS = 250 };
 
 struct fs *fs_of(fuse_req_t req)
 {
@@ -91,6 +91,8 @@ void fs_reply_error(fuse_req_t req, uint64_t node, const char *what, int code,
 
 	if (number == EIO)
 		log_eio(fs_of(req), node, what, code, err);
+	if (number == ESTALE) /* the kernel looks its name up again */
+		names_doubt(&fs_of(req)->names);
 	fuse_reply_err(req, number);
 }
 
@@ -162,6 +164,9 @@ void fs_init(struct fs *fs, struct loop *loop, const struct fs_options *o)
 	/* Handles of another process of this mountpoint are none of ours. */
 	fs->last_handle = (uint64_t)o->starts << 40;
 	fs->lengths = mem_array(FS_LENGTHS, sizeof(*fs->lengths));
+	names_init(&fs->names);
+	/* The kernel keeps it for what is left of the TTL. */
+	fs->names_ms = o->ttl_ms / 4 < NAMES_MS ? o->ttl_ms / 4 : NAMES_MS;
 	fs->statfs = mem_alloc(sizeof(*fs->statfs));
 	fs_dirs_init(fs);
 	buffers_init(&fs->buffers);
@@ -174,6 +179,7 @@ void fs_close(struct fs *fs)
 	fs_dirs_close(fs);
 	buffers_put(&fs->buffers, fs->hot, FS_HOT);
 	buffers_close(&fs->buffers);
+	names_close(&fs->names);
 	free(fs->statfs);
 	free(fs->lengths);
 }

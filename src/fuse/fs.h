@@ -20,6 +20,7 @@
 #include "base/map.h"
 #include "client/client.h"
 #include "fuse/buffers.h"
+#include "fuse/names.h"
 #include "fuse/session.h"
 
 struct fs_options {
@@ -53,6 +54,9 @@ struct fs {
 	struct fs_length {
 		uint64_t id, length;
 	} * lengths;
+
+	struct names names;
+	uint64_t names_ms; /* for how long they are taken as of now */
 
 	struct buffers buffers;
 	void *hot;      /* for reads answered on the loop */

@@ -7,6 +7,7 @@ libfuse_a_SOURCES += %D%/fs.c %D%/fs.h
 libfuse_a_SOURCES += %D%/fuse_main.c
 libfuse_a_SOURCES += %D%/journal.c %D%/journal.h
 libfuse_a_SOURCES += %D%/meta.c
+libfuse_a_SOURCES += %D%/names.c %D%/names.h
 libfuse_a_SOURCES += %D%/read.c
 libfuse_a_SOURCES += %D%/readahead.c %D%/readahead.h
 libfuse_a_SOURCES += %D%/request.c %D%/request.h

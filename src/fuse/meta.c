@@ -23,8 +23,33 @@ static void lookup_answer(struct request *r, const void *reply)
 	const struct lookup_reply *p = reply;
 	struct fuse_entry_param e;
 
+	names_seen(&r->fs->names, p->change, r->asked_ms);
+	names_put(&r->fs->names, request_id(r), r->text, strlen(r->text),
+		  &p->attr, p->change);
 	fs_entry(r->fs, &p->attr, &e);
 	fuse_reply_entry(r->req, &e);
+}
+
+/* A name that is known, and still was a moment ago. */
+static bool lookup_known(struct fs *fs, fuse_req_t req, fuse_ino_t parent,
+			 const char *name, size_t len)
+{
+	uint64_t age_ms = loop_now_ms(fs->loop) - fs->names.as_of_ms;
+	struct fuse_entry_param e;
+	const struct attr *a;
+
+	if (parent == FUSE_ROOT_ID)
+		parent = fs->root;
+	if (age_ms >= fs->names_ms || !parent)
+		return false;
+	a = names_get(&fs->names, parent, name, len);
+	if (!a)
+		return false;
+	fs_entry(fs, a, &e);
+	e.attr_timeout -= (double)age_ms / 1000;
+	e.entry_timeout = e.attr_timeout;
+	fuse_reply_entry(req, &e);
+	return true;
 }
 
 /* The kernel keeps that there is no such name, too. */
@@ -49,9 +74,11 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		lookup_fail,
 	};
 
-	if (strlen(name) > NAME_LEN)
+	size_t len = strlen(name);
+
+	if (len > NAME_LEN)
 		fuse_reply_err(req, ENAMETOOLONG);
-	else
+	else if (!lookup_known(fs_of(req), req, parent, name, len))
 		request_start(request_new(req, &ops, parent, name));
 }
 

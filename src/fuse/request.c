@@ -81,6 +81,7 @@ void request_call(struct request *r, const struct rpc_method *method,
 		  const void *request)
 {
 	r->calling = true;
+	r->asked_ms = loop_now_ms(r->fs->loop);
 	wait_begun(&r->wait);
 	client_master(r->fs->o.client, method, &r->call, request, on_reply);
 }

@@ -31,6 +31,7 @@ struct request {
 	const struct request_ops *ops;
 	struct client_call call;
 	fuse_ino_t node;
+	uint64_t asked_ms; /* when the last call was made */
 	bool calling, retried;
 
 	/* of some kinds */

@@ -39,6 +39,16 @@ static void fail(struct rpc_call *call, int code, const struct err *err)
 		rpc_fail(call, code, "%s", err_text(code));
 }
 
+/* The tree follows from the commands that were applied, and from nothing
+ * else. */
+static uint64_t change_of(const struct master *m)
+{
+	struct namespace_totals t;
+
+	namespace_totals(tree(m), &t);
+	return t.applied;
+}
+
 /* lookup */
 
 struct lookup {
@@ -48,9 +58,10 @@ struct lookup {
 	struct loader_wait wait;
 };
 
-static void reply_lookup(struct rpc_call *call, const struct inode_view *v)
+static void reply_lookup(struct master *m, struct rpc_call *call,
+			 const struct inode_view *v)
 {
-	const struct lookup_reply reply = { attr_of(v) };
+	const struct lookup_reply reply = { attr_of(v), change_of(m) };
 
 	rpc_reply(call, &reply);
 }
@@ -67,7 +78,7 @@ static void on_looked_up(struct loader_wait *w, int code, const struct err *err)
 	if (code)
 		fail(op->call, code, err);
 	else
-		reply_lookup(op->call, &v);
+		reply_lookup(op->m, op->call, &v);
 	free(op);
 }
 
@@ -98,7 +109,7 @@ void serve_lookup(void *role, struct rpc_call *call, const void *request)
 		rv = namespace_child(tree(m), req->parent, req->name.ptr,
 				     req->name.len, &v);
 	if (rv == 0) {
-		reply_lookup(call, &v);
+		reply_lookup(m, call, &v);
 		return;
 	}
 	if (rv != -ENOENT || namespace_get(tree(m), req->parent, &dir) ||
@@ -254,7 +265,11 @@ static void reply_list(struct master *m, struct rpc_call *call,
 {
 	size_t max =
 		req->limit && req->limit < LIST_MAX ? req->limit : LIST_MAX;
-	struct list_reply reply = { .id = dir->id, .parent = dir->parent };
+	struct list_reply reply = {
+		.id = dir->id,
+		.parent = dir->parent,
+		.change = change_of(m),
+	};
 	uint64_t after = req->after;
 	struct inode_view v;
 	size_t n = 0, bytes = 0;

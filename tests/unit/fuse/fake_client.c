@@ -22,6 +22,7 @@ struct client_grant {
 };
 
 static struct client_grant grants[2];
+static uint64_t asked, change = 5;
 
 /* A request on its way: `private` of call, read and open. */
 struct fake {
@@ -72,6 +73,8 @@ static struct attr attr_of(uint64_t id)
 		.gid = 34,
 	};
 
+	if (id == FAKE_ASKED)
+		a.length = asked;
 	if (id == 1 || id == FAKE_SUB || id == FAKE_WIDE) {
 		a.mode = S_IFDIR | 0755;
 		a.length = 0;
@@ -92,7 +95,7 @@ static const struct top {
 	{ "slow", FAKE_SLOW },       { "lost", FAKE_LOST },
 	{ "granted", FAKE_GRANTED }, { "broken", FAKE_BROKEN },
 	{ "stuck", FAKE_STUCK },     { "sub", FAKE_SUB },
-	{ "wide", FAKE_WIDE },
+	{ "wide", FAKE_WIDE },       { "asked", FAKE_ASKED },
 };
 
 /* Child `i` of a directory; 0 at the end. */
@@ -130,7 +133,7 @@ static void list(struct client_call *call, struct fake *f)
 	enum { PAGE = 700 }; /* the server's limit, less than was asked for */
 	static struct dirent entries[PAGE];
 	static char names[PAGE][32];
-	struct list_reply p = { .id = f->id, .parent = 1 };
+	struct list_reply p = { .id = f->id, .parent = 1, .change = change };
 	struct {
 		size_t i, n;
 	} at = { 0, 0 };
@@ -178,7 +181,10 @@ static void answer(struct client_call *call, struct fake *f)
 
 	switch (f->method->number) {
 	case MASTER_CALL_lookup:
+		asked++;
+		change += strcmp(f->text, "bump") == 0;
 		f->id = find(f->id, f->text);
+		l.change = change;
 		l.attr = attr_of(f->id);
 		call->done(call, f->id ? 0 : -ENOENT, f->id ? &l : NULL);
 		break;

@@ -1,6 +1,7 @@
 /*
  * A double of client/: a small tree in memory, whose files' bytes follow from
- * id and offset.  It answers by timers, or never.
+ * id and offset.  It answers by timers, or never.  A lookup of "bump" changes
+ * the tree, as far as one can tell.
  */
 #pragma once
 
@@ -19,6 +20,7 @@ enum {
 	FAKE_GRANTED = 56, /* "granted": has a descriptor */
 	FAKE_BROKEN = 57,  /* "broken": its descriptor has nothing to read */
 	FAKE_STUCK = 58,   /* "stuck": opening is answered when cancelled */
+	FAKE_ASKED = 59,   /* "asked": as long as LOOKUPs were asked */
 	FAKE_SUB = 60,     /* "sub": a directory, 7 entries */
 	FAKE_WIDE = 61,    /* "wide": a directory, FAKE_WIDE_N entries */
 	FAKE_BIG_LEN = (8 << 20) + 123,

@@ -30,3 +30,7 @@ check_PROGRAMS += %D%/test_readahead
 check_PROGRAMS += %D%/test_wait
 %C%_test_wait_LDADD = $(TESTFUSE_LIBS)
 %C%_test_wait_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
+
+check_PROGRAMS += %D%/test_names
+%C%_test_names_LDADD = $(TESTFUSE_LIBS)
+%C%_test_names_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)

@@ -186,6 +186,54 @@ static void a_subtree_is_found_by_each_child(void **state ATTR_UNUSED)
 	assert_int_equal(st.st_size, 10006);
 }
 
+/* How many names the master was ever asked for, as of now. */
+static long asked(void)
+{
+	struct statx st;
+
+	assert_int_equal(statx(AT_FDCWD, mounted_path(&m, "asked"),
+			       AT_STATX_FORCE_SYNC, STATX_SIZE, &st),
+			 0);
+	return (long)st.stx_size;
+}
+
+/* Whether looking up a name that the kernel does not know any more costs a
+ * question, just after an answer about another name. */
+static bool costs_a_question(const char *name)
+{
+	struct stat st;
+	long before;
+
+	usleep(1100000); /* the TTL: it is the kernel's clock */
+	assert_int_equal(stat(mounted_path(&m, "asked"), &st), 0);
+	before = asked();
+	assert_int_equal(stat(mounted_path(&m, name), &st), 0);
+	return asked() != before;
+}
+
+/* On a busy machine the answer may be too old by then. */
+static void is_known(const char *name)
+{
+	int tries = 0;
+
+	while (costs_a_question(name))
+		assert_true(++tries < 8);
+}
+
+static void a_name_is_asked_for_again_only_after_a_change(
+	void **state ATTR_UNUSED)
+{
+	struct stat st;
+
+	if (!m.dir)
+		skip();
+	assert_true(costs_a_question("big"));
+	is_known("big");
+	stat(mounted_path(&m, "bump"), &st);
+	assert_true(costs_a_question("big"));
+	is_known("big");
+}
+
 #define TEST_AFTER(fn, before) \
 	cmocka_unit_test_setup_teardown(fn, before, teardown)
 
@@ -196,5 +244,6 @@ TEST_MAIN(TEST_WITH(a_wide_directory_is_listed_whole_and_in_order),
 	  TEST_WITH(telldir_finds_its_place_again),
 	  TEST_WITH(dot_and_dotdot_come_first),
 	  TEST_WITH(entries_have_their_attributes),
+	  TEST_WITH(a_name_is_asked_for_again_only_after_a_change),
 	  TEST_AFTER(a_subtree_is_shown_as_the_root, setup_subtree),
 	  TEST_AFTER(a_subtree_is_found_by_each_child, setup_subtree))
