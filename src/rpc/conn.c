@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "rpc/handshake.h"
 #include "runtime/metrics.h"
-#include "runtime/secret.h"
 
 #define LOG_MODULE "rpc"
 #include "runtime/log.h"
@@ -30,15 +29,15 @@ void conn_send(struct conn *c, struct out *o)
 		c->loop->transport->ops->write(c->connection, &o->write);
 }
 
-static struct out *begin(struct conn *c, enum frame_kind kind, uint32_t id,
-			 uint32_t number, msgpack_packer *body)
+struct out *conn_begin(struct conn *c, enum frame_kind kind, uint32_t id,
+		       uint32_t number, msgpack_packer *body)
 {
 	const struct envelope e = { .kind = kind, .id = id, .number = number };
 
 	return out_new(c->pool, &e, body);
 }
 
-static void finish(struct conn *c, struct out *o)
+void conn_finish(struct conn *c, struct out *o)
 {
 	if (out_finish(o, 0))
 		out_free(o);
@@ -49,10 +48,10 @@ static void finish(struct conn *c, struct out *o)
 void conn_send_bare(struct conn *c, enum frame_kind kind, uint32_t id)
 {
 	msgpack_packer body;
-	struct out *o = begin(c, kind, id, 0, &body);
+	struct out *o = conn_begin(c, kind, id, 0, &body);
 
 	msgpack_pack_nil(&body);
-	finish(c, o);
+	conn_finish(c, o);
 }
 
 /* ---- the end ---- */
@@ -110,158 +109,7 @@ static void on_closed(void *owner, int code)
 	c->ops->closed(c->owner, c->err.code, &c->err);
 }
 
-/* ---- the handshake ---- */
-
-/* Tells the other end, where somebody waits, and ends it. */
-static void refuse(struct conn *c, int code, const char *sentence)
-{
-	const struct failure failure = { { sentence, strlen(sentence) } };
-	msgpack_packer body;
-	struct out *o = begin(c, FRAME_REFUSED, 0, (uint32_t)-code, &body);
-
-	log_warn("connection refused", "peer=\"%s\" role=%s reason=\"%s\"",
-		 c->peer.address, rpc_role_name(c->peer.role), sentence);
-	failure_encode(&failure, &body);
-	finish(c, o);
-	conn_close(c, code, "%s", sentence);
-}
-
-static void say_hello(struct conn *c, bool prove)
-{
-	uint8_t nonce[CONN_NONCE_LEN], *said = c->hello[c->server];
-	msgpack_packer body;
-	struct out *o = begin(c, FRAME_HELLO, 0, 0, &body);
-
-	secret_random(nonce, sizeof(nonce));
-	c->hello_len[c->server] = handshake_hello(c->me, nonce, prove, said);
-	body.callback(body.data, (char *)said, c->hello_len[c->server]);
-	finish(c, o);
-}
-
-static void say_proof(struct conn *c)
-{
-	uint8_t mac[32];
-	const struct proof proof = { { mac, sizeof(mac) } };
-	msgpack_packer body;
-	struct out *o = begin(c, FRAME_PROOF, 0, 0, &body);
-
-	handshake_mac(c->me, c->server, c, mac);
-	proof_encode(&proof, &body);
-	finish(c, o);
-}
-
-static void become_ready(struct conn *c)
-{
-	c->phase = CONN_READY;
-	c->peer.has_key = true; /* or is trusted as its holder */
-	loop_timer_stop(&c->timer);
-	c->ops->ready(c->owner);
-}
-
-static void on_hello(struct conn *c, const struct envelope *e)
-{
-	bool want = c->server ? !c->trusted : !c->peer.local, asked;
-	uint8_t *heard = c->hello[!c->server];
-	struct err err = { 0 };
-	int rv;
-
-	if (e->body_len > CONN_HELLO_MAX) {
-		refuse(c, -EPROTO, "hello is too long");
-		return;
-	}
-	memcpy(heard, e->body, e->body_len);
-	c->hello_len[!c->server] = e->body_len;
-	rv = handshake_check(c->me, e->body, e->body_len, &c->peer, &asked,
-			     &err);
-	if (!rv && (want || asked) && !c->me->key)
-		rv = err_set(&err, -EACCES,
-			     "the %s has no cluster key to prove itself by",
-			     rpc_role_name(c->me->role));
-	if (rv) {
-		refuse(c, rv, err.msg);
-		return;
-	}
-	if (c->server)
-		say_hello(c, want);
-	if (asked)
-		say_proof(c);
-	if (want)
-		c->phase = CONN_PROOF;
-	else
-		become_ready(c);
-}
-
-static void on_proof(struct conn *c, const struct envelope *e)
-{
-	struct proof proof = { 0 };
-	msgpack_zone zone;
-	uint8_t mac[32];
-	bool good;
-
-	if (!msgpack_zone_init(&zone, 256))
-		abort();
-	handshake_mac(c->me, !c->server, c, mac);
-	good = proof_decode(&proof, e->body, e->body_len, &zone, NULL) == 0 &&
-	       proof.mac.len == sizeof(mac) &&
-	       secret_equal(proof.mac.ptr, mac, sizeof(mac));
-	msgpack_zone_destroy(&zone);
-	if (good)
-		become_ready(c);
-	else
-		refuse(c, -EACCES, "holds another cluster key");
-}
-
-/* The other end gives a reason and closes. */
-static void on_refused(struct conn *c, const struct envelope *e)
-{
-	struct failure failure = { { "refused", 7 } };
-	int code = e->number < 10000 ? -(int)e->number : -EPROTO;
-	msgpack_zone zone;
-
-	if (!msgpack_zone_init(&zone, 256))
-		abort();
-	if (failure_decode(&failure, e->body, e->body_len, &zone, NULL))
-		failure.message.len = 0;
-	conn_close(c, code ? code : -EPROTO, "refused this %s: %.*s",
-		   rpc_role_name(c->me->role), (int)failure.message.len,
-		   failure.message.ptr);
-	msgpack_zone_destroy(&zone);
-}
-
-static void on_handshake_late(struct timer *t)
-{
-	struct conn *c = container_of(t, struct conn, timer);
-
-	if (c->server)
-		log_warn("connection closed in its handshake",
-			 "peer=\"%s\" waited_ms=%d", c->peer.address,
-			 CONN_HANDSHAKE_MS);
-	conn_close(c, -ETIMEDOUT, "no answer to our hello for %d ms",
-		   CONN_HANDSHAKE_MS);
-}
-
 /* ---- in ---- */
-
-/* What may come before calls; a negative code is a bad frame. */
-static int dispatch_early(struct conn *c, const struct frame *f)
-{
-	switch (f->e.kind) {
-	case FRAME_HELLO:
-		if (c->phase != CONN_HELLO)
-			return ERR_BAD_MESSAGE;
-		on_hello(c, &f->e);
-		return 0;
-	case FRAME_PROOF:
-		if (c->phase != CONN_PROOF)
-			return ERR_BAD_MESSAGE;
-		on_proof(c, &f->e);
-		return 0;
-	case FRAME_REFUSED:
-		on_refused(c, &f->e);
-		return 0;
-	}
-	return ERR_BAD_MESSAGE;
-}
 
 static void dispatch(struct conn *c, struct frame *f)
 {
@@ -269,7 +117,7 @@ static void dispatch(struct conn *c, struct frame *f)
 	int rv = 0;
 
 	if (c->phase != CONN_READY || f->e.kind <= FRAME_REFUSED) {
-		rv = dispatch_early(c, f);
+		rv = handshake_frame(c, f);
 		if (rv)
 			err_set(&err, rv, "kind %u is out of place", f->e.kind);
 	} else if (f->e.kind == FRAME_PING) {
@@ -500,8 +348,6 @@ void conn_init(struct conn *c, struct loop *loop, struct connection *connection,
 	c->peer.local = peer ? peer->local : strncmp(address, "unix:", 5) == 0;
 	c->peer.uid = peer ? peer->uid : 0;
 	snprintf(c->peer.address, sizeof(c->peer.address), "%s", address);
-	loop_timer_start(loop, &c->timer, CONN_HANDSHAKE_MS, on_handshake_late);
 	loop->transport->ops->start(connection, &events, c);
-	if (!peer)
-		say_hello(c, !c->peer.local);
+	handshake_start(c);
 }

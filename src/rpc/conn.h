@@ -100,6 +100,11 @@ void conn_init(struct conn *c, struct loop *loop, struct connection *connection,
  * the connection is closed. */
 void conn_send(struct conn *c, struct out *o);
 
+/* A frame of a connection's own: pack its body, then finish it. */
+struct out *conn_begin(struct conn *c, enum frame_kind kind, uint32_t id,
+		       uint32_t number, msgpack_packer *body);
+void conn_finish(struct conn *c, struct out *o);
+
 /* A frame without a body worth mention: FRAME_CANCEL, FRAME_PING. */
 void conn_send_bare(struct conn *c, enum frame_kind kind, uint32_t id);
 
