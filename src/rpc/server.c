@@ -1,76 +1,21 @@
-#include "rpc/server.h"
+#include "rpc/serving.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
-#include "rpc/conn.h"
 #include "runtime/metrics.h"
 
 #define LOG_MODULE "rpc"
 #include "runtime/log.h"
 
 /* What one connection may have in flight; then it is read no further. */
-#define MAX_CALLS     4096
-#define MAX_BYTES     (2u << 20) /* of requests; decoded some 50 times that */
-#define BODY_SMALL    256
-#define ZONE_SIZE     1024
-#define MAX_FREE      256 /* calls kept for reuse */
-#define MAX_LISTENERS 8
-
-struct rpc_server {
-	struct loop *loop;
-	struct rpc_service service;
-	struct rpc_identity identity;
-	size_t request_max;
-	struct out_pool outs;
-	struct list sessions;
-	struct list free_calls;
-	unsigned n_free;
-	unsigned in_flight; /* calls */
-	struct listener *listeners[MAX_LISTENERS];
-	unsigned n_listeners;
-	bool closed;
-
-	void (*drained)(void *owner);
-	void *drained_owner;
-	bool draining;
-	bool telling; /* drained() is on its way */
-	struct task task;
-};
-
-struct rpc_session {
-	struct conn conn;
-	struct rpc_server *server;
-	struct list link;
-	struct list calls;
-	unsigned n_calls;
-	size_t bytes;
-	bool gone, was_ready;
-};
-
-struct rpc_call {
-	struct list link;
-	struct rpc_session *session;
-	const struct rpc_method *method;
-	uint32_t id;
-	msgpack_zone zone;
-	uint8_t *body;
-	size_t body_len;
-	uint64_t deadline_ms; /* 0: none */
-	struct timer timer;
-	bool cancelled;
-	void (*on_cancel)(void *owner);
-	void *cancel_owner;
-	uint8_t small[BODY_SMALL];
-	max_align_t request[];
-};
+#define MAX_CALLS 4096
+#define MAX_BYTES (2u << 20) /* of requests; decoded some 50 times that */
+#define ZONE_SIZE 1024
+#define MAX_FREE  256 /* calls kept for reuse */
 
 /* ---- the end of things ---- */
 
@@ -177,7 +122,7 @@ static bool is_hungry(void *owner)
 }
 
 /* It has been answered. */
-static void call_done(struct rpc_call *call)
+void call_done(struct rpc_call *call)
 {
 	struct rpc_session *s = call->session;
 	struct rpc_server *server = s->server;
@@ -207,7 +152,7 @@ static void call_done(struct rpc_call *call)
 	check_end(server);
 }
 
-static void cancel(struct rpc_call *call)
+void call_cancel(struct rpc_call *call)
 {
 	void (*fn)(void *owner) = call->on_cancel;
 
@@ -261,7 +206,7 @@ static void on_cancel_frame(struct rpc_session *s, uint32_t id)
 	for (l = s->calls.next; l != &s->calls; l = l->next) {
 		call = list_entry(l, struct rpc_call, link);
 		if (call->id == id) {
-			cancel(call);
+			call_cancel(call);
 			return;
 		}
 	}
@@ -305,7 +250,7 @@ static void on_closed(void *owner, int code ATTR_UNUSED, const struct err *err)
 		list_push_back(&s->calls, link);
 		if (s->server->closed)
 			continue;
-		cancel(list_entry(link, struct rpc_call, link));
+		call_cancel(list_entry(link, struct rpc_call, link));
 	}
 	s->n_calls--;
 	end_session(s);
@@ -396,179 +341,4 @@ void rpc_server_close(struct rpc_server *s)
 		conn_close(&list_entry(l, struct rpc_session, link)->conn,
 			   -ECANCELED, "closed here");
 	check_end(s);
-}
-
-/* ---- answers ---- */
-
-static struct out *begin(struct rpc_call *call, enum frame_kind kind,
-			 uint32_t number, uint64_t extra, msgpack_packer *body)
-{
-	const struct envelope e = {
-		.kind = kind,
-		.id = call->id,
-		.number = number,
-		.extra = extra,
-	};
-
-	return out_new(&call->session->server->outs, &e, body);
-}
-
-static void answer(struct rpc_call *call, struct out *o, size_t payload)
-{
-	struct rpc_session *s = call->session;
-
-	if (out_finish(o, payload)) {
-		out_drop(o, s->server->loop);
-		rpc_fail(call, -EMSGSIZE, "the reply to %s is too long",
-			 call->method->name);
-		return;
-	}
-	if (call->cancelled)
-		out_drop(o, s->server->loop);
-	else
-		conn_send(&s->conn, o);
-	call_done(call);
-}
-
-static struct out *begin_reply(struct rpc_call *call, const void *reply,
-			       uint64_t flags)
-{
-	msgpack_packer body;
-	struct out *o = begin(call, FRAME_REPLY, 0, flags, &body);
-
-	call->method->encode_reply(reply, &body);
-	return o;
-}
-
-void rpc_reply(struct rpc_call *call, const void *reply)
-{
-	answer(call, begin_reply(call, reply, 0), 0);
-}
-
-void rpc_reply_data(struct rpc_call *call, const void *reply, const void *data,
-		    size_t len, void (*sent)(void *owner), void *owner)
-{
-	struct out *o = begin_reply(call, reply, 0);
-
-	o->write.buf2 = data;
-	o->write.len2 = len;
-	o->sent = sent;
-	o->owner = owner;
-	answer(call, o, len);
-}
-
-void rpc_reply_file(struct rpc_call *call, const void *reply, int fd,
-		    uint64_t offset, size_t len, void (*sent)(void *owner),
-		    void *owner)
-{
-	struct out *o = begin_reply(call, reply, 0);
-
-	o->write.file = fd;
-	o->write.file_offset = offset;
-	o->write.file_len = len;
-	o->sent = sent;
-	o->owner = owner;
-	answer(call, o, len);
-}
-
-static void close_passed(void *fd)
-{
-	close((int)(intptr_t)fd);
-}
-
-void rpc_reply_fd(struct rpc_call *call, const void *reply, int fd)
-{
-	struct out *o;
-
-	assert(call->session->conn.peer.local);
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0) {
-		rpc_fail(call, -errno, "%s: no descriptor to pass: %s",
-			 call->method->name, err_text(-errno));
-		return;
-	}
-	o = begin_reply(call, reply, FRAME_HAS_FD);
-	o->write.pass_fd = fd;
-	o->sent = close_passed;
-	o->owner = (void *)(intptr_t)fd;
-	answer(call, o, 0);
-}
-
-void rpc_fail(struct rpc_call *call, int code, const char *fmt, ...)
-{
-	struct err err = { .code = code };
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err.msg, sizeof(err.msg), fmt, ap);
-	va_end(ap);
-	rpc_fail_err(call, code, &err);
-}
-
-void rpc_fail_err(struct rpc_call *call, int code, const struct err *err)
-{
-	const char *text = err && err->msg[0] ? err->msg : err_text(code);
-	const struct failure failure = { { text, strlen(text) } };
-	msgpack_packer body;
-	struct out *o;
-
-	assert(code < 0);
-	metric_add(METRIC_rpc_errors, 1);
-	o = begin(call, FRAME_ERROR, (uint32_t)-code, 0, &body);
-	failure_encode(&failure, &body);
-	answer(call, o, 0);
-}
-
-/* ---- what handlers ask ---- */
-
-const struct rpc_peer *rpc_call_peer(const struct rpc_call *call)
-{
-	return &call->session->conn.peer;
-}
-
-struct rpc_session *rpc_call_session(const struct rpc_call *call)
-{
-	return call->session;
-}
-
-struct loop *rpc_call_loop(const struct rpc_call *call)
-{
-	return call->session->server->loop;
-}
-
-static void on_deadline(struct timer *t)
-{
-	cancel(container_of(t, struct rpc_call, timer));
-}
-
-void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *owner),
-			void *owner)
-{
-	struct loop *loop = rpc_call_loop(call);
-	uint64_t now = loop_now_ms(loop), delay = 0;
-
-	call->on_cancel = fn;
-	call->cancel_owner = owner;
-	loop_timer_stop(&call->timer);
-	if (!fn || (!call->deadline_ms && !call->cancelled))
-		return;
-	if (!call->cancelled && call->deadline_ms > now)
-		delay = call->deadline_ms - now;
-	loop_timer_start(loop, &call->timer, delay, on_deadline);
-}
-
-void rpc_notify(struct rpc_session *s, unsigned number, const void *body,
-		size_t len)
-{
-	const struct envelope e = { .kind = FRAME_NOTICE, .number = number };
-	msgpack_packer packer;
-	struct out *o = out_new(&s->server->outs, &e, &packer);
-
-	packer.callback(packer.data, body, len);
-	if (out_finish(o, 0)) {
-		log_error("a notice is too long", "bytes=%zu", len);
-		out_free(o);
-		return;
-	}
-	conn_send(&s->conn, o);
 }

@@ -72,22 +72,22 @@ static void on_guard(struct timer *t)
 	p->stopped = true;
 }
 
-static void on_tick(struct timer *t ATTR_UNUSED)
+/* It may fire before the loop waits, which must not wait then. */
+static void on_tick(struct timer *t)
 {
+	loop_uv_stop(container_of(t, struct rpc_pair, tick)->client_loop);
 }
 
 /* One turn of the real loop, or a millisecond of the simulated ones. */
 static void run_some(struct rpc_pair *p)
 {
-	struct timer tick;
-
 	if (p->kind == PAIR_SIM) {
 		sim_run(p->client_loop, 1);
 		return;
 	}
-	loop_timer_start(p->client_loop, &tick, 1, on_tick);
+	loop_timer_start(p->client_loop, &p->tick, 1, on_tick);
 	loop_uv_run_once(p->client_loop);
-	loop_timer_stop(&tick);
+	loop_timer_stop(&p->tick);
 }
 
 void rpc_pair_run(struct rpc_pair *p, const int *count, int n)

@@ -24,7 +24,7 @@ struct rpc_pair {
 	struct rpc_client *client;
 
 	bool stopped;
-	struct timer guard;
+	struct timer guard, tick;
 };
 
 /* Loops and transport. */
