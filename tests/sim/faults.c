@@ -43,6 +43,13 @@ static void storage_weather(struct cluster *c)
 			      (unsigned)random_below(10), -EIO);
 }
 
+static void disk_weather(struct cluster *c)
+{
+	sim_disk_delay(c->master.disk, random_below(15));
+	if (random_once_in(3))
+		sim_disk_fail_checkpoints(c->master.disk, 1);
+}
+
 static void cut(struct cluster *c)
 {
 	struct loop *a = some_loop(c), *b = some_loop(c);
@@ -121,6 +128,8 @@ void faults_step(struct cluster *c)
 		net_weather(c);
 	else if (what >= 66)
 		storage_weather(c);
+	else if (what >= 62)
+		disk_weather(c);
 }
 
 void faults_end(struct cluster *c)
@@ -132,6 +141,8 @@ void faults_end(struct cluster *c)
 	sim_net_set(c->net, &fair);
 	fake_ufs_set(c->model.storage, &quick);
 	fake_ufs_fail(c->model.storage, 0, 0, 0);
+	sim_disk_delay(c->master.disk, 1);
+	sim_disk_fail_checkpoints(c->master.disk, 0);
 	for (i = 0; i < N_WORKERS; i++)
 		if (!c->workers[i].loop)
 			sim_worker_start(&c->workers[i]);
