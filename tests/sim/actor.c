@@ -49,6 +49,14 @@ static void rest(struct actor *a)
 		loop_timer_start(a->loop, &a->timer, random_below(800), fire);
 }
 
+/* Whether the client is being taken down after a crash, so nothing counts. */
+static bool crashed(struct actor *a)
+{
+	if (a->crashing)
+		a->unsure = true;
+	return a->crashing;
+}
+
 /* Reading a file. */
 
 static void read_some(struct actor *a);
@@ -58,6 +66,8 @@ static void on_read(struct client_read *r, ssize_t n)
 	struct actor *a = container_of(r, struct actor, read);
 	uint64_t want = r->len;
 
+	if (crashed(a))
+		return;
 	if (n < 0) {
 		check_code(a, (int)n, "read", &r->err);
 		rest(a);
@@ -110,6 +120,8 @@ static void on_open(struct client_open *open, int code)
 {
 	struct actor *a = container_of(open, struct actor, open);
 
+	if (crashed(a))
+		return;
 	check_code(a, code, "open", &open->err);
 	if (code)
 		rest(a);
@@ -137,6 +149,8 @@ static void on_stat(struct client_call *call, int code, const void *reply)
 	struct actor *a = container_of(call, struct actor, call);
 	const struct stat_reply *r = reply;
 
+	if (crashed(a))
+		return;
 	check_code(a, code, "stat", &call->err);
 	if (code) {
 		check_fresh(a, code);
@@ -200,6 +214,8 @@ static void on_list(struct client_call *call, int code, const void *reply)
 	const struct list_reply *r = reply;
 	size_t i;
 
+	if (crashed(a))
+		return;
 	check_code(a, code, "list", &call->err);
 	if (code) {
 		rest(a);
@@ -251,6 +267,8 @@ static void on_mount(struct client_call *call, int code, const void *reply)
 	struct actor *a = container_of(call, struct actor, call);
 	const struct mount_reply *r = reply;
 
+	if (crashed(a))
+		return;
 	if (code == -EIO || code == -ETIMEDOUT) {
 		check_code(a, code, "mount", &call->err);
 		a->unsure |= code == -ETIMEDOUT;
@@ -272,6 +290,8 @@ static void on_unmount(struct client_call *call, int code,
 {
 	struct actor *a = container_of(call, struct actor, call);
 
+	if (crashed(a))
+		return;
 	if (code == -ETIMEDOUT) {
 		check_code(a, code, "unmount", &call->err);
 		a->unsure = true;
@@ -321,6 +341,8 @@ static void on_freed(struct client_call *call, int code,
 {
 	struct actor *a = container_of(call, struct actor, call);
 
+	if (crashed(a))
+		return;
 	/* A worker that is down has not let go: the caller is to know. */
 	if (a->cluster->calm || (code != -ECONNREFUSED && code != -ECONNRESET &&
 				 code != -ECANCELED))
@@ -351,6 +373,8 @@ static void on_job(struct client_call *call, int code, const void *reply)
 	struct actor *a = container_of(call, struct actor, call);
 	const struct jobs_reply *r = reply;
 
+	if (crashed(a))
+		return;
 	check_code(a, code, "job", &call->err);
 	if (code == 0 && r->jobs.n != 1)
 		fail("job %" PRIu64 " is not known", a->id);
@@ -373,6 +397,8 @@ static void on_submitted(struct client_call *call, int code, const void *reply)
 	struct actor *a = container_of(call, struct actor, call);
 	const struct submit_job_reply *r = reply;
 
+	if (crashed(a))
+		return;
 	check_code(a, code, "submit job", &call->err);
 	if (code) {
 		rest(a);
@@ -455,6 +481,17 @@ void actor_go(struct actor *a)
 	a->idle = false;
 	a->began_ms = loop_now_ms(a->loop);
 	loop_timer_start(a->loop, &a->timer, random_below(1000), fire);
+}
+
+void actor_crash(struct actor *a)
+{
+	sim_net_crash(a->cluster->net, a->loop);
+	loop_timer_stop(&a->timer);
+	a->crashing = true;
+	actor_close(a);
+	a->crashing = false;
+	actor_start(a);
+	actor_go(a);
 }
 
 void actor_close(struct actor *a)

@@ -104,6 +104,12 @@ static void master_falls(struct cluster *c)
 	sim_master_start(&c->master);
 }
 
+static void client_falls(struct cluster *c)
+{
+	actor_crash(&c->actors[random_below(N_CLIENTS)]);
+	c->falls++;
+}
+
 void faults_step(struct cluster *c)
 {
 	const uint64_t what = random_below(100);
@@ -130,6 +136,8 @@ void faults_step(struct cluster *c)
 		storage_weather(c);
 	else if (what >= 62)
 		disk_weather(c);
+	else if (what >= 59)
+		client_falls(c);
 }
 
 void faults_end(struct cluster *c)

@@ -111,7 +111,7 @@ struct actor {
 	struct workpool *pool;
 	struct client *client;
 	struct timer timer;
-	bool stopping, idle;
+	bool stopping, idle, crashing;
 	uint64_t began_ms; /* what it does now */
 	uint64_t done;     /* operations */
 	uint64_t checked;  /* bytes */
@@ -135,6 +135,8 @@ struct actor {
 void actor_start(struct actor *a);
 void actor_go(struct actor *a);    /* until `stopping`, then it gets idle */
 void actor_close(struct actor *a); /* it is idle */
+/* In the middle of whatever it does; another one goes on in its place. */
+void actor_crash(struct actor *a);
 /* A call that blocks the simulation until it is done: the code. */
 int actor_call(struct actor *a, const struct rpc_method *method,
 	       const void *request,
