@@ -43,8 +43,9 @@ static void check_kernel(struct cli *cli ATTR_UNUSED, struct finding *f)
 		FOUND(f, GOOD, NULL, "Linux %s", u.release);
 	else
 		FOUND(f, WARN,
-		      "use Linux 6.9 or later: mountpoints then survive the "
-		      "death of their process without a failed read",
+		      "use Linux 6.9 or later: it sends requests again when "
+		      "the "
+		      "process of a mountpoint dies; before, we keep each",
 		      "Linux %s", u.release);
 }
 
