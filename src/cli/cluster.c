@@ -180,9 +180,9 @@ static int find_cluster(struct cli *cli, char **addresses)
 	const char *env = getenv("ACACHED_MASTER");
 
 	*addresses = NULL;
-	if (cli->master || (env && env[0] && !cli->state_dir)) {
+	if (cli->master || (env && env[0])) {
 		*addresses = mem_str(cli->master ? cli->master : env);
-		if (cli->state_dir)
+		if (cli->master && cli->state_dir)
 			cli->key_file = key_file_of(cli, cli->state_dir);
 		return 0;
 	}
@@ -213,6 +213,8 @@ static void find_key_file(struct cli *cli, const char *addresses)
 			cli->key_file = mem_str(config.cluster_key_file);
 		config_close(&config);
 	}
+	if (!cli->key_file && cli->state_dir)
+		cli->key_file = key_file_of(cli, cli->state_dir);
 }
 
 int cli_need_key(struct cli *cli)

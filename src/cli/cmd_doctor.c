@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,6 +16,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "rpc/socket.h"
 #include "runtime/mountpoint.h"
 
 enum level { GOOD, WARN, BAD };
@@ -124,6 +126,89 @@ static void check_disk(struct cli *cli, struct finding *f)
 	free(dir);
 }
 
+/* Whether a role of this state directory says that it listens on the port. */
+static bool is_own_port(struct cli *cli, const char *endpoint)
+{
+	const char *port = strrchr(endpoint, ':');
+	char *dir = cli_state_dir(cli), *line = NULL, *end;
+	char *pattern = mem_printf("%s/{*,fuse/*}/address", dir);
+	bool found = false;
+	size_t size = 0, i;
+	glob_t files;
+	FILE *file;
+
+	if (glob(pattern, GLOB_BRACE, NULL, &files) != 0)
+		files.gl_pathc = 0;
+	for (i = 0; i < files.gl_pathc; i++) {
+		file = fopen(files.gl_pathv[i], "re");
+		while (file && getline(&line, &size, file) > 0) {
+			line[strcspn(line, "\n")] = '\0';
+			end = strrchr(line, ':');
+			found |= end && strcmp(end, port) == 0;
+		}
+		if (file)
+			fclose(file);
+	}
+	globfree(&files);
+	free(pattern);
+	free(line);
+	free(dir);
+	return found;
+}
+
+/* False: nobody could listen there, and `f` says why. */
+static bool check_port(struct cli *cli, const char *endpoint, struct finding *f)
+{
+	struct err err = { 0 };
+	int fd = socket_listen(endpoint, NULL, &err);
+
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	if (fd == -EADDRINUSE && is_own_port(cli, endpoint))
+		return true;
+	FOUND(f, BAD,
+	      fd == -EADDRINUSE
+		      ? "end the process that listens there (ss -ltnp shows "
+			"it), or configure another port"
+		      : "configure an address of this machine, and a port that "
+			"this user may listen on",
+	      "%.190s", err.msg);
+	return false;
+}
+
+static void check_ports(struct cli *cli, struct finding *f)
+{
+	struct err err = { 0 };
+	struct config c;
+	unsigned n = 0, i;
+	char **at;
+
+	if (config_load(&c, cli->config_file, NULL, &err)) {
+		FOUND(f, BAD, "mend the configuration", "%.190s", err.msg);
+		return;
+	}
+	const config_list lists[] = {
+		c.master_listen,
+		c.worker_listen,
+		(char *[]){ c.master_http, NULL },
+		(char *[]){ c.worker_http, NULL },
+		(char *[]){ c.fuse_http, NULL },
+	};
+	FOUND(f, GOOD, NULL,
+	      "none is configured, the kernel chooses free ones");
+	for (i = 0; i < ARRAY_SIZE(lists); i++)
+		for (at = lists[i]; at && *at && f->level == GOOD; at++) {
+			if ((*at)[0] == '\0' || !check_port(cli, *at, f))
+				continue;
+			FOUND(f, GOOD, NULL,
+			      "%u configured, each free or in use by acached",
+			      ++n);
+		}
+	config_close(&c);
+}
+
 static void check_clock(struct cli *cli ATTR_UNUSED, struct finding *f)
 {
 	struct timex t = { 0 };
@@ -220,6 +305,7 @@ static const struct check {
 	{ "fuse", check_fuse },
 	{ "fusermount", check_fusermount },
 	{ "descriptors", check_descriptors },
+	{ "ports", check_ports },
 	{ "disk", check_disk },
 	{ "clock", check_clock },
 	{ "memory", check_memory },

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
 #include "runtime/metrics.h"
 
 #define LOG_MODULE "master"
@@ -41,6 +40,7 @@ static void new_epoch(struct workers *w)
 			w->live[w->n_live++] =
 				(struct placement_worker){ w->at[i]->id,
 							   w->at[i]->capacity };
+	metric_set(METRIC_workers_live, w->n_live);
 }
 
 struct worker_set workers_set(const struct workers *w)

@@ -1,6 +1,8 @@
 """The test library does what the other tests take for granted."""
 
+import argparse
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -201,3 +203,20 @@ def test_a_cluster_leaves_nothing_behind(clusters):
     subprocess.run(["mount", "-t", "tmpfs", "none", c.mountpoint], check=True)
     c.destroy()
     assert not c.pids() and not acached.mounts_below(c.dir)
+
+
+def test_a_file_formatted_otherwise_is_seen(workdir, monkeypatch):
+    if not shutil.which("clang-format-14"):
+        pytest.skip("no clang-format-14")
+    shutil.copy(os.path.join(runner.TOP, ".clang-format"), workdir)
+    monkeypatch.setattr(runner, "BUILD", workdir)
+    file = os.path.join(workdir, "a.c")
+    name = "src/" + os.path.relpath(file, os.path.join(runner.TOP, "src"))
+    monkeypatch.setattr(runner, "source_files", lambda: [name])
+    for text, failed in (("int a;\n", 0), ("int   a ;\n", 1)):
+        with open(file, "w") as f:
+            f.write(text)
+        run = runner.Run(argparse.Namespace(quick=True, long=False), [])
+        run.format()
+        assert (run.results.passed, len(run.results.failed)) == \
+            (1 - failed, failed)

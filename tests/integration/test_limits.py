@@ -180,6 +180,7 @@ def test_every_role_shows_its_metrics(clusters, tree):
             for v in values), values[:5]
         assert any(ln.startswith("# TYPE") for ln in lines)
         assert any(float(v.rpartition(" ")[2]) > 0 for v in values), role
+        assert role != "master" or "acached_workers 1" in values
 
 
 @pytest.mark.long

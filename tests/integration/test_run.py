@@ -4,14 +4,15 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
-import time
 
 import pytest
 
 import acached
 import data
+from rgw import free_ports
 
 TOP = acached.TOP
 
@@ -45,7 +46,6 @@ def test_ready_is_one_line_with_addresses(cluster):
     cluster.start()
     line = cluster.started[0].line
     assert re.match(r"ready( [\w.-]+=\S+)+$", line), line
-    time.sleep(0)
     with open(cluster.started[0].log + ".stdout") as f:
         assert f.read() == line + "\n"
 
@@ -193,8 +193,8 @@ umount '%s'
                        env=cluster.env(ACACHED_CLUSTER_KEY_FILE=key),
                        capture_output=True, timeout=60)
     assert p.returncode == 0, p.stderr
-    assert p.stdout.split("\n")[:-1] == sorted(os.listdir(
-        os.path.join(top, "class1"))) or p.stdout
+    assert sorted(p.stdout.split("\n")[:-1]) == sorted(os.listdir(
+        os.path.join(top, "class1")))
     cluster.stop()
 
 
@@ -205,6 +205,10 @@ def test_commands_find_their_cluster(clusters, tree):
     env = a.env(ACACHED_MASTER=a.ready["master"],
                 ACACHED_CLUSTER_KEY_FILE=os.path.join(a.state, "cluster.key"))
     assert "class0" in a.run("fs", "ls", "/", env=env).stdout
+    assert "class0" in a.run("fs", "ls", "--state", b.state, "/",
+                             env=env).stdout
+    assert "class0" not in a.run("fs", "ls", "--master", "unix:" + b.state +
+                                 "/master/sock", "/", env=env).stdout
     assert "class0" in a.run("fs", "ls", "--state", a.state, "/").stdout
     assert "class0" not in a.run("fs", "ls", "--state", b.state, "/").stdout
     name = tree[1][1]
@@ -252,14 +256,44 @@ def test_every_command_speaks_json(served):
                   ["loadMetadata", "-R", "/s3"], ["load", "/s3/class0"],
                   ["distributedLoad", "/s3/class1"], ["location", name],
                   ["explain", name], ["free", name], ["leader"],
-                  ["stat", "/none"], ["unmount", "/s3"]):
+                  ["stat", "/none"], ["unmount", "/s3"], ["help"],
+                  ["stat"], ["ls", "--nonsense"]):
         p = c.fs(words[0], "--json", *words[1:], check=False)
-        assert p.returncode in (0, 1), (words, p.stderr)
+        assert p.returncode in (0, 1, 2), (words, p.stderr)
         json.loads(p.stdout)
-    for words in (["report"], ["config"], ["doctor"], ["journal", "dump"]):
+    for words in (["help"], ["report"], ["config"], ["doctor"], ["journal", "dump"]):
         p = c.run("admin", *words, "--json", "--state", c.state, check=False)
         assert p.returncode in (0, 1, 3), (words, p.stderr)
         json.loads(p.stdout)
+
+
+def test_doctor_looks_at_each_thing_and_tells_the_mend(cluster):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        taken = "127.0.0.1:%d" % s.getsockname()[1]
+        own = "127.0.0.1:%d" % free_ports(1)[0]
+        cluster.start("--set", "master.http=" + own, mountpoint=False)
+
+        def doctor(**settings):
+            p = cluster.run("admin", "doctor", "--json", "--state",
+                            cluster.state, env=cluster.env(**settings),
+                            check=False)
+            found = {c["check"]: c for c in json.loads(p.stdout)}
+            bad = any(c["level"] == "problem" for c in found.values())
+            assert p.returncode == bad, found
+            assert all(c["level"] == "ok" or c["mend"]
+                       for c in found.values()), found
+            return found
+        acached.wait_for("the worker is registered", lambda: doctor()[
+            "cluster"]["level"] == "ok")
+        found = doctor(ACACHED_MASTER_HTTP=own)
+        assert {"kernel", "fuse", "descriptors", "ports", "disk",
+                "clock", "cluster"} <= set(found)
+        assert found["ports"]["level"] == "ok", found
+        ports = doctor(ACACHED_WORKER_HTTP=taken)["ports"]
+        assert ports["level"] == "problem" and taken in ports["found"]
+    cluster.stop()
 
 
 def test_a_failure_names_the_path_and_is_json_if_asked_for(cluster, tree):
