@@ -159,6 +159,21 @@ static void play(const char *evictor, uint64_t seed)
 	assert_true(t.hits > 100 && t.fills > 100);
 }
 
+static void on_last(struct task *task ATTR_UNUSED)
+{
+	loop_uv_stop(f.loop);
+}
+
+/* What the store did for itself has been answered, too. */
+static void close_store(void)
+{
+	struct task last;
+
+	store_close(f.store);
+	loop_post(f.loop, &last, on_last);
+	loop_uv_run(f.loop);
+}
+
 static void finish(void)
 {
 	struct store_totals totals;
@@ -171,7 +186,7 @@ static void finish(void)
 	assert_int_equal(totals.granted, 0);
 	assert_int_equal(totals.corrupt, 0);
 	assert_true(disk_usage() <= f.capacity);
-	store_close(f.store);
+	close_store();
 
 	/* All that is left can be read. */
 	start_store("lru");
@@ -184,7 +199,7 @@ static void finish(void)
 	loop_uv_run(f.loop);
 	store_totals(f.store, &totals);
 	assert_int_equal(totals.corrupt, 0);
-	store_close(f.store);
+	close_store();
 	loop_uv_free(f.loop);
 	free(f.dir);
 	tempdir_remove(f.parent);
