@@ -9,9 +9,14 @@
 #include "runtime/metrics.h"
 #include "worker/state.h"
 
+/* What readers' buffers may take together. */
+#define MAX_READING (UINT64_C(512) << 20)
+
 /* One call of read, until its bytes have left. */
 struct reader {
 	struct worker *w;
+	struct list link; /* in reads.waiting */
+	uint64_t charged; /* bytes of reads.bytes */
 	struct rpc_call *call;
 	uint64_t id, offset, epoch;
 	size_t len, done; /* bytes wanted, and those in `buf` */
@@ -31,16 +36,43 @@ struct reader {
 
 static void step(struct reader *r);
 
+/* A call that needs more than there is waits until nothing else is read. */
+static bool may_begin(const struct worker *w, const struct reader *r)
+{
+	return w->reads.bytes == 0 || w->reads.bytes + r->len <= MAX_READING;
+}
+
+static void begin_waiting(struct worker *w)
+{
+	struct reader *r;
+
+	if (w->reads.starting) /* by who has called us */
+		return;
+	w->reads.starting = true;
+	while (!list_empty(&w->reads.waiting)) {
+		r = list_entry(w->reads.waiting.next, struct reader, link);
+		if (!may_begin(w, r))
+			break;
+		list_remove(&r->link);
+		r->charged = r->len;
+		w->reads.bytes += r->charged;
+		step(r);
+	}
+	w->reads.starting = false;
+}
+
 static void release(struct reader *r)
 {
 	struct worker *w = r->w;
 
+	w->reads.bytes -= r->charged;
 	if (r->file)
 		file_put(r->file);
 	if (r->out)
 		flight_put(r->out);
 	free(r->buf);
 	free(r);
+	begin_waiting(w);
 	worker_end(w);
 }
 
@@ -293,6 +325,7 @@ static void on_cancel(void *owner)
 		flight_put(r->on);
 	} else {
 		file_forget_wait(&r->info);
+		list_remove(&r->link);
 	}
 	fail(r, -ECANCELED, NULL);
 }
@@ -322,7 +355,8 @@ void serve_read(void *role, struct rpc_call *call, const void *request)
 	list_init(&r->wait.link);
 	worker_begin(w);
 	rpc_call_on_cancel(call, on_cancel, r);
-	step(r);
+	list_push_back(&w->reads.waiting, &r->link);
+	begin_waiting(w);
 }
 
 /* ---- load ---- */

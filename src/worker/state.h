@@ -313,6 +313,11 @@ struct worker {
 	struct grants grants;
 
 	struct {
+		uint64_t bytes;      /* that calls of read may need at once */
+		struct list waiting; /* calls beyond that */
+		bool starting;
+	} reads;
+	struct {
 		uint64_t number; /* of the last one */
 		unsigned calls;  /* of it under way */
 		uint64_t ended_ms;

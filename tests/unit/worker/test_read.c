@@ -316,6 +316,31 @@ static void fetches_are_bounded(void **state ATTR_UNUSED)
 	assert_int_equal(numbers()->overlaps, 0);
 }
 
+static void memory_of_readers_is_bounded(void **state ATTR_UNUSED)
+{
+	struct reading r[50];
+	unsigned i;
+
+	put_file(1, 16 * MIB);
+	fake_ufs_hold(f.ufs, true);
+	for (i = 0; i < ARRAY_SIZE(r); i++)
+		read_begin(&r[i], 0, 1, 0, 16 * MIB);
+	run(100);
+	rpc_cancel(&r[45].pending); /* one that has not begun */
+	rpc_cancel(&r[3].pending);
+	run(100);
+	fake_ufs_hold(f.ufs, false);
+	run(2000);
+	for (i = 0; i < ARRAY_SIZE(r); i++) {
+		read_end(&r[i]);
+		if (i == 45 || i == 3)
+			assert_int_equal(r[i].code, -ECANCELED);
+		else
+			assert_int_equal(r[i].n, 16 * MIB);
+	}
+	assert_int_equal(numbers()->bytes, 16 * MIB);
+}
+
 static void a_file_is_loaded_whole(void **state ATTR_UNUSED)
 {
 	const struct load_request req = { .id = 1 };
@@ -464,6 +489,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(what_is_cached_needs_nobody_else),
 	  TEST_WITH(what_is_not_cached_waits_for_the_master),
 	  TEST_WITH(an_old_epoch_is_told_so), TEST_WITH(fetches_are_bounded),
+	  TEST_WITH(memory_of_readers_is_bounded),
 	  TEST_WITH(a_file_is_loaded_whole),
 	  TEST_WITH(a_file_that_does_not_fit_is_not_loaded),
 	  TEST_WITH(a_load_replaces_what_is_not_used),
