@@ -20,6 +20,7 @@ struct listing {
 	struct task fail;
 	struct err err;
 	int code;
+	uint32_t mount;      /* that is asked */
 	unsigned journalled; /* records on their way */
 	bool asking;         /* `req` is */
 	bool begun;          /* the first record was submitted */
@@ -35,6 +36,7 @@ struct learning {
 struct statting {
 	struct loader *l;
 	uint64_t hash, dir;
+	uint32_t mount; /* that was asked */
 	struct list waiters;
 	struct storage_req req;
 	struct journal_req journal;
@@ -82,7 +84,7 @@ static void tell(struct list *waiters, int code, const struct err *err)
 }
 
 static int find_storage(struct loader *l, uint64_t dir, char *path,
-			struct storage **out, struct err *err)
+			uint32_t *mount, struct storage **out, struct err *err)
 {
 	struct inode_view v;
 	ssize_t n;
@@ -95,7 +97,17 @@ static int find_storage(struct loader *l, uint64_t dir, char *path,
 	n = namespace_ufs_path(tree(l), dir, path, PATH_BYTES);
 	if (n < 0)
 		return err_set(err, (int)n, "%s", err_text((int)n));
+	*mount = v.mount;
 	return mounts_storage(l->o.mounts, tree(l), v.mount, out, err);
+}
+
+/* Whether the directory is another mount's by now: the root keeps its id when
+ * something else is mounted there, and this answer is about what was. */
+static bool is_remounted(const struct loader *l, uint64_t dir, uint32_t mount)
+{
+	struct inode_view v;
+
+	return namespace_get(tree(l), dir, &v) == 0 && v.mount != mount;
 }
 
 /* Listings. */
@@ -208,7 +220,9 @@ static void on_page(struct storage_req *req)
 	struct listing *g = container_of(req, struct listing, req);
 
 	g->asking = false;
-	if (req->code) {
+	if (!g->code && is_remounted(g->l, g->dir, g->mount)) {
+		listing_fail(g, -ESTALE, err_text(-ESTALE));
+	} else if (req->code) {
 		listing_fail(g, req->code,
 			     req->err.code ? req->err.msg
 					   : err_text(req->code));
@@ -244,7 +258,7 @@ void loader_list(struct loader *l, uint64_t dir, struct loader_wait *w,
 	list_init(&g->waiters);
 	list_push_back(&g->waiters, &w->link);
 	map_put(&l->listings, dir, g);
-	g->code = find_storage(l, dir, path, &s, &g->err);
+	g->code = find_storage(l, dir, path, &g->mount, &s, &g->err);
 	if (g->code) {
 		loop_post(l->o.loop, &g->fail, on_listing_failed);
 		return;
@@ -334,7 +348,9 @@ static void on_stat(struct storage_req *req)
 {
 	struct statting *s = container_of(req, struct statting, req);
 
-	if (req->code == 0) {
+	if (is_remounted(s->l, s->dir, s->mount)) {
+		stat_end(s, -ESTALE);
+	} else if (req->code == 0) {
 		stat_found(s);
 	} else if (req->code == -ENOENT || req->code == -ENOTDIR) {
 		stat_absent(s);
@@ -391,7 +407,7 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 	list_push_back(&s->waiters, &w->link);
 	if (!map_get(&l->stats, hash))
 		map_put(&l->stats, hash, s);
-	s->code = find_storage(l, dir, path, &storage, &s->err);
+	s->code = find_storage(l, dir, path, &s->mount, &storage, &s->err);
 	if (s->code) {
 		loop_post(l->o.loop, &s->fail, on_stat_failed);
 		return;

@@ -591,6 +591,33 @@ static void after_unmount_nothing_is_there(void **state ATTR_UNUSED)
 	assert_int_not_equal(unmount("/data"), 0);
 }
 
+/* The root keeps its id: an answer about the one is nothing about the other. */
+static void a_late_answer_is_not_taken_for_another_mounts(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 500, .max_ms = 500 };
+	const struct list_request req = { 0, bytes("/"), 0, 0, false };
+	struct fake_ufs *other = fake_ufs_new("fake://other", 1);
+	struct rpc_pending late = { .fd = -1 };
+
+	fake_ufs_put(f.bucket, "of the first", 10);
+	fake_ufs_put(other, "of the second", 10);
+	assert_int_equal(mount("/"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &late, &req, on_list);
+	sim_run(f.loop, 100);
+	assert_int_equal(unmount("/"), 0);
+	assert_int_equal(mount_with("/", "fake://other", NULL, 0), 0);
+	begin();
+	assert_int_equal(await(), -ESTALE);
+	assert_int_equal(list("/"), 0);
+	assert_int_equal(f.n, 1);
+	assert_string_equal(f.names[0], "of the second");
+	assert_int_equal(unmount("/"), 0);
+	sim_run(f.loop, 10);
+	fake_ufs_free(other);
+}
+
 static void under_storage_that_fails_is_an_error_not_an_absence(
 	void **state ATTR_UNUSED)
 {
@@ -776,6 +803,7 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
 	  TEST_WITH(the_same_uri_again_only_updates_the_options),
 	  TEST_WITH(after_unmount_nothing_is_there),
+	  TEST_WITH(a_late_answer_is_not_taken_for_another_mounts),
 	  TEST_WITH(under_storage_that_fails_is_an_error_not_an_absence),
 	  TEST_WITH(a_crash_in_mid_listing_loses_nothing_that_was_said),
 	  TEST_WITH(what_is_known_is_served_without_under_storage),
