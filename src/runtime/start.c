@@ -172,6 +172,9 @@ static char **ufs_argv(const struct start *s)
 	argv[n++] = mem_str("acached");
 	argv[n++] = mem_str("fs");
 	argv[n++] = mem_str("mount");
+	/* Ours, whatever ACACHED_MASTER says. */
+	argv[n++] = mem_str("--master");
+	argv[n++] = mem_printf("unix:%s/master/sock", s->state_dir);
 	argv[n++] = mem_str("--state");
 	argv[n++] = mem_str(s->state_dir);
 	if (c->config) {

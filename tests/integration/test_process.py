@@ -232,6 +232,20 @@ def test_a_key_file_of_ones_own(cluster, bucket, tree, workdir):
     cluster.stop()
 
 
+def test_ufs_is_mounted_in_ones_own_cluster(clusters, tree):
+    """Whatever ACACHED_MASTER says of another."""
+    a, b = clusters("a"), clusters("b")
+    a.start()
+    env = b.env(ACACHED_MASTER=a.ready["master"])
+    s = b.spawn("--role=master,worker,fuse", "--state", b.state, "--ufs",
+                "file://" + tree[0], b.mountpoint, env=env)
+    s.wait_ready()
+    acached.read_all(b.mountpoint, tree[0])
+    assert os.listdir(a.mountpoint) == []
+    b.stop()
+    a.stop()
+
+
 def test_bash_completion_asks_the_program(cluster):
     script = """. /usr/share/bash-completion/bash_completion
 . "$1"
