@@ -10,7 +10,11 @@
 #define SLACK (8 * DISK_UNIT)
 
 /* How many files in use a search steps over before it gives up. */
-#define MAX_PINNED 1024
+#define MAX_PINNED 4096
+
+/* Times as much as is needed is asked back, since the next one needs room
+ * too. */
+#define ASK_AHEAD 16
 
 /* Ids of granted files in the way, as much as is needed: each is asked for
  * once until it is granted again. */
@@ -41,7 +45,7 @@ static bool enough(struct dir *d, const struct evict_node *n, uint64_t need,
 			continue;
 		}
 		skipped++;
-		if (e->grants && asked < need)
+		if (e->grants && asked < need * ASK_AHEAD)
 			asked += ask_for(e, ask);
 	}
 	*pinned = skipped > 0;
