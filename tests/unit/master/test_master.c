@@ -776,6 +776,26 @@ static void the_dump_shows_records_without_keys(void **state ATTR_UNUSED)
 	assert_null(strstr(f.text, secret));
 }
 
+/* A checkpoint is the arena as it is. */
+static void a_checkpoint_has_no_key(void **state ATTR_UNUSED)
+{
+	const char *secret = "hunter2";
+	const void *image;
+	size_t len;
+	uint8_t sealed[64], purpose[SECRET_KEY_LEN];
+	const struct mount_option option = {
+		.key = str("aws.secretKey"),
+		.sealed = { sealed, strlen(secret) + SECRET_OVERHEAD },
+	};
+
+	secret_derive(key, "options", purpose);
+	secret_seal(purpose, "aws.secretKey", secret, strlen(secret), sealed);
+	assert_int_equal(mount_with("/data", URI, &option, 1), 0);
+	len = namespace_image(master_namespace(f.master.master), &image);
+	assert_null(memmem(image, len, secret, strlen(secret)));
+	assert_non_null(memmem(image, len, sealed, option.sealed.len));
+}
+
 static void an_option_sealed_with_another_key_is_refused(
 	void **state ATTR_UNUSED)
 {
@@ -811,4 +831,5 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(a_crash_while_a_mount_is_checked_harms_nothing),
 	  TEST_WITH(a_secret_must_come_sealed),
 	  TEST_WITH(the_dump_shows_records_without_keys),
+	  TEST_WITH(a_checkpoint_has_no_key),
 	  TEST_WITH(an_option_sealed_with_another_key_is_refused))
