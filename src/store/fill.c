@@ -27,14 +27,18 @@ struct fill {
 	uint64_t on_disk; /* of the whole file, when written */
 };
 
-/* What a file system may add to a sparse file that has several extents. */
+/* What a file system may add to a sparse file that has several extents; it may
+ * do so as late as when it writes the data back. */
+static uint64_t extents_share(const struct store_req *req)
+{
+	return req->file_size > STORE_PAGE ? DISK_UNIT : 0;
+}
+
 static uint64_t room_for(const struct store_req *req, bool is_new)
 {
 	uint64_t room = (req->len + DISK_UNIT - 1) / DISK_UNIT * DISK_UNIT;
 
-	if (req->file_size > STORE_PAGE)
-		room += DISK_UNIT;
-	return is_new ? room + INODE_SHARE : room;
+	return room + extents_share(req) + (is_new ? INODE_SHARE : 0);
 }
 
 static bool is_present(const struct entry *e, const struct store_req *req)
@@ -152,7 +156,9 @@ static int write_data(struct fill *f, int fd)
 	rv = file_write_at(fd, req->buf, req->len, req->offset);
 	if (!rv && fstat(fd, &st) < 0)
 		rv = -errno;
-	f->on_disk = rv ? 0 : (uint64_t)st.st_blocks * 512 + INODE_SHARE;
+	f->on_disk = rv ? 0
+			: (uint64_t)st.st_blocks * 512 + INODE_SHARE +
+				     extents_share(req);
 	return rv;
 }
 
