@@ -194,6 +194,7 @@ static void list_page(struct actor *a, bool refresh);
 static void check_entry(struct actor *a, const struct dirent *e)
 {
 	char path[160], name[64];
+	const struct version *v;
 
 	snprintf(name, sizeof(name), "%.*s", (int)e->name.len,
 		 (const char *)e->name.ptr);
@@ -205,7 +206,11 @@ static void check_entry(struct actor *a, const struct dirent *e)
 		return;
 	snprintf(path, sizeof(path), "%s%s%s", a->path, *a->path ? "/" : "",
 		 a->last);
-	model_version(model_of(a), path, &e->attr);
+	v = model_version(model_of(a), path, &e->attr);
+	if (a->refresh && v->gone_ms < a->began_ms)
+		fail("client %u: %s of version %" PRIu64
+		     " was no more when /data/%s was listed",
+		     a->number, path, v->content, a->path);
 }
 
 static void on_list(struct client_call *call, int code, const void *reply)
@@ -257,7 +262,8 @@ static void begin_list(struct actor *a)
 		 dirs[random_below(ARRAY_SIZE(dirs))]);
 	a->last[0] = '\0';
 	a->after = a->id = 0;
-	list_page(a, random_once_in(3));
+	a->refresh = random_once_in(3);
+	list_page(a, a->refresh);
 }
 
 /* The extra mount, which only the first client changes, and knows. */
