@@ -15,7 +15,7 @@
 struct listing {
 	struct loader *l;
 	uint64_t dir;
-	struct list waiters;
+	struct list waiters, late; /* late: for the next listing */
 	struct storage_req req;
 	struct task fail;
 	struct err err;
@@ -114,6 +114,18 @@ static bool is_remounted(const struct loader *l, uint64_t dir, uint32_t mount)
 
 static void on_page(struct storage_req *req);
 
+/* For those who came when it had begun, and want nothing older. */
+static void list_again(struct listing *g)
+{
+	struct loader_wait *w;
+	struct list *link;
+
+	while ((link = list_pop_front(&g->late))) {
+		w = list_entry(link, struct loader_wait, link);
+		loader_list(g->l, g->dir, false, w, w->done);
+	}
+}
+
 /* Goes on, or ends when nothing is on its way any more. */
 static void listing_step(struct listing *g)
 {
@@ -128,6 +140,7 @@ static void listing_step(struct listing *g)
 	map_remove(&l->listings, g->dir);
 	storage_req_close(&g->req);
 	tell(&g->waiters, g->code, &g->err);
+	list_again(g);
 	free(g);
 }
 
@@ -239,7 +252,8 @@ static void on_listing_failed(struct task *t)
 	listing_step(container_of(t, struct listing, fail));
 }
 
-void loader_list(struct loader *l, uint64_t dir, struct loader_wait *w,
+void loader_list(struct loader *l, uint64_t dir, bool fresh,
+		 struct loader_wait *w,
 		 void (*done)(struct loader_wait *w, int code,
 			      const struct err *err))
 {
@@ -249,13 +263,14 @@ void loader_list(struct loader *l, uint64_t dir, struct loader_wait *w,
 
 	w->done = done;
 	if (g) {
-		list_push_back(&g->waiters, &w->link);
+		list_push_back(fresh ? &g->late : &g->waiters, &w->link);
 		return;
 	}
 	g = mem_alloc(sizeof(*g));
 	g->l = l;
 	g->dir = dir;
 	list_init(&g->waiters);
+	list_init(&g->late);
 	list_push_back(&g->waiters, &w->link);
 	map_put(&l->listings, dir, g);
 	g->code = find_storage(l, dir, path, &g->mount, &s, &g->err);

@@ -45,8 +45,10 @@ struct loader_wait {
 	struct list link;
 };
 
-/* Lists a directory from its beginning; joins a listing under way. */
-void loader_list(struct loader *l, uint64_t dir, struct loader_wait *w,
+/* Lists a directory from its beginning.  Joins a listing under way, or with
+ * `fresh` waits for it to end and joins the next one. */
+void loader_list(struct loader *l, uint64_t dir, bool fresh,
+		 struct loader_wait *w,
 		 void (*done)(struct loader_wait *w, int code,
 			      const struct err *err));
 

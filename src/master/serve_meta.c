@@ -332,7 +332,8 @@ static void list_dir(struct master *m, struct rpc_call *call,
 		if (!op)
 			op = list_op(m, call, req);
 		op->dir = dir->id;
-		loader_list(&m->loader, dir->id, &op->wait, on_listed);
+		loader_list(&m->loader, dir->id, req->refresh, &op->wait,
+			    on_listed);
 		return;
 	}
 	free(op);

@@ -77,7 +77,7 @@ static void begin_listing(struct tree_walk *w, uint64_t dir)
 	a->w = w;
 	map_put(&w->listings, dir, a);
 	w->listing++;
-	loader_list(w->loader, dir, &a->wait, on_listed);
+	loader_list(w->loader, dir, w->refresh, &a->wait, on_listed);
 }
 
 static bool must_list(const struct tree_walk *w, const struct inode_view *v)

@@ -504,6 +504,34 @@ static void everybody_waits_for_one_listing(void **state ATTR_UNUSED)
 	assert_int_equal(n_lists(), lists + 1);
 }
 
+static void a_refresh_sees_what_came_before_it(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 50,
+					      .max_ms = 50,
+					      .page = 1 };
+	const struct list_request req = { 0, bytes("/data"), 0, 0, false };
+	const struct list_request fresh = { 0, bytes("/data"), 0, 0, true };
+	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
+	uint64_t lists;
+
+	fake_ufs_put(f.bucket, "b", 10);
+	fake_ufs_put(f.bucket, "c", 10);
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	lists = n_lists();
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[0], &req, on_list);
+	sim_run(f.loop, 70);
+	fake_ufs_put(f.bucket, "a", 10); /* behind the listing */
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[1], &fresh, on_list);
+	sim_run(f.loop, 1000);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(f.code, 0);
+	assert_int_equal(f.n, 3);
+	assert_string_equal(f.names[0], "a");
+	assert_int_equal(n_lists(), lists + 5);
+}
+
 /* A line of /proc/self/status, in KiB. */
 static long memory_kib(const char *key_word)
 {
@@ -819,6 +847,7 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(a_suspect_is_looked_at_again),
 	  TEST_WITH(long_directories_come_in_parts),
 	  TEST_WITH(everybody_waits_for_one_listing),
+	  TEST_WITH(a_refresh_sees_what_came_before_it),
 	  TEST_WITH(a_large_listing_needs_little_memory_and_holds_up_nobody),
 	  TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
 	  TEST_WITH(the_same_uri_again_only_updates_the_options),
