@@ -15,7 +15,7 @@
 #define TURN       256 /* inodes a job walks over before others have a turn */
 #define TRIES      5
 #define TRIES_GONE 30 /* while a worker is away */
-#define TRIES_PART 3  /* while it has cached a part only */
+#define TRIES_PART 4  /* while it has cached a part only: 3 s */
 #define WAIT_MS    1000
 #define EXPLAIN_MS 30000
 #define MEND_LEAST 256

@@ -125,6 +125,11 @@ static void over(struct flight *fl, int code, const struct err *err)
 		worker_end(w);
 }
 
+void flight_forget(struct flight *fl)
+{
+	over(fl, 0, NULL);
+}
+
 static void on_kept_long(struct timer *t)
 {
 	over(container_of(t, struct flight, timer), 0, NULL);

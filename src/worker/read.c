@@ -452,6 +452,10 @@ static void load_ahead(struct loader *l)
 		if (at >= size)
 			break;
 		fl = flight_find(l->file, at);
+		if (fl && fl->state == KEPT && fl->unsettled) {
+			flight_forget(fl); /* it may have settled by now */
+			fl = NULL;
+		}
 		if (!fl) {
 			fl = flight_start(l->file, at, at + FETCH_UNIT);
 			l->fetched += fl->len;

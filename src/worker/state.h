@@ -193,6 +193,8 @@ static inline uint64_t flight_end(const struct flight *fl)
 }
 void flight_get(struct flight *fl);
 void flight_put(struct flight *fl);
+/* What is kept for who reads it next goes: it is to be fetched again. */
+void flight_forget(struct flight *fl);
 void flight_wait(struct flight *fl, struct waiter *wait, uint64_t until);
 void waiter_leave(struct waiter *wait);
 void flights_open(struct worker *w);

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import acached
+import data
 
 
 def refusal(cluster, path, root):
@@ -98,3 +99,16 @@ def test_a_file_rewritten_again_and_again_is_never_read_old(cluster, workdir):
             return data == b"%06d" % i * 1000
         acached.wait_for("version %d" % i, new, 5)
     assert i > 3
+
+
+def test_a_file_just_written_can_be_loaded(cluster, workdir):
+    """It is not cached in the first 2 s of its life; the job waits."""
+    top = os.path.join(workdir, "source")
+    names = data.make_tree(top, 3)
+    cluster.start("--ufs", "file://" + top)
+    data.fill(os.path.join(top, names[0]), 5000, 7)
+    p = cluster.fs("load", "/", check=False)
+    assert p.returncode == 0, p.stderr
+    said = cluster.fs("explain", "/" + names[0]).stdout
+    assert "5000 of 5000 bytes cached, complete" in said, said
+    cluster.stop()
