@@ -42,6 +42,7 @@ struct job {
 	bool walked;        /* of this phase */
 	unsigned in_flight; /* files */
 	bool cancelled, ended;
+	bool over; /* its end is in the journal, or never will be */
 	struct task turn;
 	bool turning;   /* `turn` is posted */
 	bool resolving; /* `resolve` is under way */
@@ -113,7 +114,11 @@ static void failed(struct job *job, int code, const char *text)
 static void on_ended(struct journal_req *req,
 		     const struct namespace_result *res ATTR_UNUSED)
 {
-	job_free(container_of(req, struct job, end));
+	struct job *job = container_of(req, struct job, end);
+
+	job->over = true;
+	if (!job->turning) /* else on_turn() does */
+		job_free(job);
 }
 
 static const char *final_state(const struct job *job)
@@ -326,7 +331,10 @@ static void on_turn(struct task *t)
 	struct job *job = container_of(t, struct job, turn);
 
 	job->turning = false;
-	step(job);
+	if (job->over)
+		job_free(job);
+	else
+		step(job);
 }
 
 static void turn_later(struct job *job)
