@@ -160,6 +160,7 @@ def test_every_result_line_of_automake_is_counted(workdir):
         for verdict in ("PASS", "FAIL", "SKIP", "ERROR"):
             f.write(":test-result: %s\n" % verdict)
         f.write(":global-test-result: ERROR\n:recheck: yes\n")
+    assert runner.read_result(stem, "tests/t") == []
     with open(stem + ".log", "w") as f:
         f.write(LOG)
     results = runner.Results()

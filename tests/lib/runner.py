@@ -236,8 +236,8 @@ def stage_of(test):
 def read_result(stem, test):
     """[(verdict, name, reason)] of one test program: automake's .trs file
     counts, its .log file has the names."""
-    if not os.path.exists(stem + ".trs"):
-        return []
+    if not all(os.path.exists(stem + end) for end in (".trs", ".log")):
+        return []  # make removes what it was interrupted in
     with open(stem + ".trs", errors="replace") as f:
         verdicts = re.findall(r"^:test-result: (\w+)", f.read(), re.M)
     with open(stem + ".log", errors="replace") as f:
