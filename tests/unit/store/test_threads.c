@@ -4,8 +4,10 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -24,6 +26,7 @@ static struct {
 	struct slot slots[IN_FLIGHT];
 	unsigned grants[FILES];
 	unsigned steps, busy;
+	unsigned kill_at; /* step at which the process dies; 0: none */
 	uint64_t seed;
 	uint64_t hits, fills;
 } t;
@@ -104,6 +107,8 @@ static void next(struct slot *s)
 		return;
 	}
 	t.steps++;
+	if (t.steps == t.kill_at)
+		raise(SIGKILL);
 	meddle(file);
 	page = next_random() % ((size + STORE_PAGE - 1) / STORE_PAGE);
 	s->reads = next_random() % 2;
@@ -132,6 +137,7 @@ static void start_store(const char *evictor)
 		.dirs = &dir,
 		.n_dirs = 1,
 		.evictor = evictor,
+		.block_size = 256 * MIB,
 		.threads = 4,
 		.loop = f.loop,
 	};
@@ -140,21 +146,26 @@ static void start_store(const char *evictor)
 	assert_int_equal(store_open(&f.store, &options, &err), 0);
 }
 
-static void play(const char *evictor, uint64_t seed)
+static void begin(const char *evictor)
 {
 	unsigned i;
 
+	start_store(evictor);
+	t.busy = IN_FLIGHT;
+	for (i = 0; i < IN_FLIGHT; i++)
+		next(&t.slots[i]);
+	loop_uv_run(f.loop);
+}
+
+static void play(const char *evictor, uint64_t seed)
+{
 	memset(&t, 0, sizeof(t));
 	t.seed = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	f = (struct fixture){ .capacity = 12 * MIB };
 	f.parent = tempdir_make();
 	f.dir = mem_printf("%s/cache", f.parent);
 	f.loop = loop_uv_new();
-	start_store(evictor);
-	t.busy = IN_FLIGHT;
-	for (i = 0; i < IN_FLIGHT; i++)
-		next(&t.slots[i]);
-	loop_uv_run(f.loop);
+	begin(evictor);
 	assert_int_equal(t.steps, STEPS);
 	assert_true(t.hits > 100 && t.fills > 100);
 }
@@ -189,14 +200,8 @@ static void finish(void)
 	close_store();
 
 	/* All that is left can be read. */
-	start_store("lru");
-	store_totals(f.store, &totals);
-	assert_int_equal(totals.unverified, 0);
 	t.steps = STEPS - 500;
-	t.busy = IN_FLIGHT;
-	for (i = 0; i < IN_FLIGHT; i++)
-		next(&t.slots[i]);
-	loop_uv_run(f.loop);
+	begin("lru");
 	store_totals(f.store, &totals);
 	assert_int_equal(totals.corrupt, 0);
 	close_store();
@@ -217,4 +222,63 @@ static void many_at_once_with_retain(void **state ATTR_UNUSED)
 	finish();
 }
 
-TEST_MAIN(TEST(many_at_once_with_lru), TEST(many_at_once_with_retain))
+/* Reads all that a store has; how many files had something. */
+static unsigned read_everything(void)
+{
+	unsigned found = 0;
+	uint64_t file, at, n;
+
+	for (file = 0; file < FILES; file++) {
+		for (at = n = 0; at < size_of(file); at += STORE_PAGE)
+			n += store_present(f.store, file, at, 1);
+		if (!n)
+			continue;
+		found++;
+		for (at = 0; at < size_of(file); at += STORE_PAGE)
+			if (store_present(f.store, file, at, 1))
+				assert_true(read_range(file, size_of(file), at,
+						       STORE_PAGE) > 0);
+	}
+	return found;
+}
+
+/* The process dies with all threads at work; what it leaves is right, known in
+ * full, and within the capacity. */
+static void a_killed_process_leaves_a_sound_store(void **state ATTR_UNUSED)
+{
+	struct store_totals totals;
+	unsigned k, found = 0;
+	int status;
+	pid_t pid;
+
+	for (k = 1; k <= 12; k++) {
+		setup(NULL);
+		store_stop();
+		f.capacity = 12 * MIB;
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			f.loop = loop_uv_new();
+			memset(&t, 0, sizeof(t));
+			t.seed = k * UINT64_C(0x9e3779b97f4a7c15);
+			t.kill_at = k * 61;
+			begin("lru");
+			_exit(1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGKILL);
+		f.evictor = "lru";
+		store_start();
+		assert_true(disk_usage() <= f.capacity);
+		found += read_everything();
+		store_totals(f.store, &totals);
+		assert_int_equal(totals.corrupt, 0);
+		assert_int_equal(totals.unverified, 0);
+		teardown(NULL);
+	}
+	assert_true(found > 50);
+}
+
+TEST_MAIN(TEST(a_killed_process_leaves_a_sound_store),
+	  TEST(many_at_once_with_lru), TEST(many_at_once_with_retain))
