@@ -206,6 +206,26 @@ bool dir_try_again_locked(struct dir *d, uint64_t now_ms)
 	return true;
 }
 
+void dir_lost(struct dir *d, const struct err *err)
+{
+	struct store *s = d->store;
+	struct list gone;
+	struct entry *e;
+
+	list_init(&gone);
+	mutex_lock(&s->mutex);
+	d->service = OUT_OF_SERVICE;
+	s->totals.dirs_failed++;
+	while ((e = dir_next_locked(d, &d->entries)))
+		dir_doom_locked(e, &gone);
+	mutex_unlock(&s->mutex);
+	dir_remove_all(&gone);
+	log_error("directory out of service", "dir=%s error=\"%s\"", d->path,
+		  err->msg);
+	if (s->failed)
+		s->failed(s->owner, d->path, err);
+}
+
 void dir_failed(struct dir *d, int code, const char *doing)
 {
 	enum service left = left_after(code), was;

@@ -185,6 +185,13 @@ static int share_disk(struct dir *d, unsigned percent, struct err *err)
 	return 0;
 }
 
+/* A disk that fails is no reason not to start, a mistake of the operator is. */
+static bool is_disks_fault(int code)
+{
+	return code == -EIO || code == -EROFS || code == -ENOSPC ||
+	       code == -EDQUOT;
+}
+
 int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 	     const struct evictor_ops *policy, struct err *err)
 {
@@ -209,6 +216,10 @@ int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 		rv = index_open(d, &clean, err);
 	if (!rv)
 		rv = share_disk(d, o->percent, err);
+	if (is_disks_fault(rv)) {
+		dir_lost(d, err);
+		return 0;
+	}
 	if (rv)
 		return rv;
 	find_subdirs(d, !clean);

@@ -184,6 +184,8 @@ void dir_reap(struct dir *d, struct list *gone);
 uint64_t dir_used_locked(const struct dir *d);
 /* Whether a disk that was full is due to be tried again, which it then is. */
 bool dir_try_again_locked(struct dir *d, uint64_t now_ms);
+/* Its disk fails at the start already. */
+void dir_lost(struct dir *d, const struct err *err);
 /* The disk has failed with `code`: out of service. */
 void dir_failed(struct dir *d, int code, const char *doing);
 

@@ -33,10 +33,12 @@ int store_open(struct store **out, const struct store_options *options,
 	       struct err *err)
 {
 	const struct evictor_ops *policy = evictor_find(options->evictor);
+	struct err unheard;
 	struct store *s;
 	unsigned i;
 	int rv = 0;
 
+	err = err ? err : &unheard;
 	if (!policy)
 		return err_set(err, -EINVAL, "no such eviction policy: \"%s\"",
 			       options->evictor);

@@ -258,6 +258,35 @@ static void eio_of_a_read(void **state ATTR_UNUSED)
 	assert_int_equal(fill(3, 100 * KIB), -ENOSPC);
 }
 
+static void a_disk_that_fails_at_the_start(enum call call, int error)
+{
+	fill(1, 100 * KIB);
+	store_stop();
+	fail_from_now(call, 0, error);
+	store_start();
+	assert_int_equal(f.failures, 1);
+	assert_int_equal(totals().dirs_failed, 1);
+	assert_int_equal(totals().files, 0);
+	fault.on = false;
+	assert_int_equal(read_all(1, 100 * KIB), -ENOENT);
+	assert_int_equal(fill(1, 100 * KIB), -ENOSPC);
+	sim_run(f.loop, 100000);
+	store_stop();
+	/* What is there was left alone. */
+	store_start();
+	assert_int_equal(read_all(1, 100 * KIB), 100 * KIB);
+}
+
+static void eio_at_the_start(void **state ATTR_UNUSED)
+{
+	a_disk_that_fails_at_the_start(OPEN, EIO);
+}
+
+static void no_space_at_the_start(void **state ATTR_UNUSED)
+{
+	a_disk_that_fails_at_the_start(WRITE, ENOSPC);
+}
+
 static void too_many_files_is_not_the_disks_fault(void **state ATTR_UNUSED)
 {
 	fill(1, 100 * KIB);
@@ -324,7 +353,8 @@ TEST_MAIN(FAULT_TEST(a_disk_that_was_full_is_tried_again),
 	  FAULT_TEST(no_space_for_the_index),
 	  FAULT_TEST(short_writes_of_the_index), FAULT_TEST(eio_of_a_write),
 	  FAULT_TEST(eio_of_an_open), FAULT_TEST(eio_of_a_length),
-	  FAULT_TEST(eio_of_a_read),
+	  FAULT_TEST(eio_of_a_read), FAULT_TEST(eio_at_the_start),
+	  FAULT_TEST(no_space_at_the_start),
 	  FAULT_TEST(too_many_files_is_not_the_disks_fault),
 	  FAULT_TEST(granted_files_of_a_failed_disk_can_be_let_go),
 	  FAULT_TEST(any_failure_anywhere))
