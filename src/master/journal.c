@@ -374,7 +374,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[],
 	struct err err;
 	size_t len;
 
-	if (j->broken || j->checkpoint != IDLE ||
+	if (j->broken || j->closing || j->checkpoint != IDLE ||
 	    loop_now_ms(j->o.loop) < j->not_before_ms)
 		return RAFT_BUSY;
 	m.index = raft_last_applied(&j->raft);

@@ -290,6 +290,8 @@ class Run:
         self.ci = None
 
     def wants(self, stage):
+        if "asan" in self.stages or "tsan" in self.stages:
+            return stage in self.stages
         if self.stages or self.patterns:
             return stage in self.stages or (self.patterns and stage not in (
                 "format", "asan", "tsan", "distcheck", "fuzzing"))
@@ -349,6 +351,9 @@ class Run:
                 return
             tests = [t for t in known_tests(where)
                      if stage_of(t) in ("unit", "simulation", "fuzz")]
+            if self.patterns:
+                tests = [t for t in tests
+                         if any(p in t for p in self.patterns)]
             # tests with threads fork children of their own
             run_checks(where, tests, self.results, name + ": ",
                        dict(self.seeds(10), TSAN_OPTIONS="die_after_fork=0",
