@@ -355,8 +355,10 @@ class Run:
                 tests = [t for t in tests
                          if any(p in t for p in self.patterns)]
             # tests with threads fork children of their own
+            options = "die_after_fork=0 suppressions=%s/tests/tsan.supp" % \
+                MIRROR
             run_checks(where, tests, self.results, name + ": ",
-                       dict(self.seeds(10), TSAN_OPTIONS="die_after_fork=0",
+                       dict(self.seeds(10), TSAN_OPTIONS=options,
                             TEST_TIMEOUT_S="240"))
         return work
 
