@@ -196,13 +196,18 @@ static size_t clip(const struct client_read *read)
 	return read->len < left ? read->len : (size_t)left;
 }
 
-/* On a disk thread. */
+/* On a disk thread.  A file that ends before its length is damaged. */
 static ssize_t granted_work(struct task *t)
 {
 	struct read_state *s = container_of(t, struct read_state, task);
+	const struct client_read *read = s->read;
+	size_t len = clip(read);
+	ssize_t n = io_read_at(client_grant_fd(s->grant), read->buf, len,
+			       (off_t)read->offset);
 
-	return io_read_at(client_grant_fd(s->grant), s->read->buf,
-			  clip(s->read), (off_t)s->read->offset);
+	if (n >= 0 && (size_t)n < len && read->length != UINT64_MAX)
+		return -EIO;
+	return n;
 }
 
 static void on_granted(struct task *t)

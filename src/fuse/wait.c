@@ -75,7 +75,8 @@ static void on_interrupt(fuse_req_t req ATTR_UNUSED, void *owner)
 	struct wait *w = owner;
 
 	w->interrupted = true;
-	look(&w->timer);
+	if (!w->starting)
+		look(&w->timer);
 }
 
 bool wait_init(struct wait *w, struct loop *loop, fuse_req_t req,
@@ -87,7 +88,12 @@ bool wait_init(struct wait *w, struct loop *loop, fuse_req_t req,
 	w->pid = fuse_req_ctx(req)->pid;
 	w->begun = w->interrupted = false;
 	list_init(&w->timer.link);
+	/* Who answers within it frees what libfuse goes on to use. */
+	w->starting = true;
 	fuse_req_interrupt_func(req, on_interrupt, w);
+	w->starting = false;
+	if (w->interrupted)
+		look(&w->timer);
 	return w->req != NULL;
 }
 

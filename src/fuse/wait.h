@@ -23,7 +23,7 @@ struct wait {
 	void (*cancel)(struct wait *w);
 	struct timer timer;
 	int pid;
-	bool begun, interrupted;
+	bool starting, begun, interrupted;
 };
 
 /*

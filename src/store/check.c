@@ -24,6 +24,7 @@ void check_bad(struct entry *e, uint64_t offset)
 {
 	struct dir *d = e->dir;
 	struct list gone;
+	bool granted;
 
 	log_error("cached bytes are wrong, dropped",
 		  "file=%" PRIu64 " offset=%" PRIu64 " dir=%s", e->node.id,
@@ -31,9 +32,12 @@ void check_bad(struct entry *e, uint64_t offset)
 	list_init(&gone);
 	mutex_lock(&d->store->mutex);
 	d->store->totals.corrupt++;
+	granted = e->grants > 0 && !e->doomed;
 	dir_doom_locked(e, &gone);
 	mutex_unlock(&d->store->mutex);
 	/* The caller is a user of it. */
+	if (granted)
+		store_ask_back(d->store, &e->node.id, 1);
 }
 
 /* Reads and compares the present pages; their bytes, or a code. */

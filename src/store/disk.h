@@ -38,8 +38,9 @@ struct entry {
 			       those to remove */
 	struct evict_node node;
 	struct dir *dir;
-	uint64_t size; /* of the file, bytes */
-	uint64_t used; /* bytes on disk, with room kept for fills */
+	uint64_t size;    /* of the file, bytes */
+	uint64_t used;    /* bytes on disk, with room kept for fills */
+	uint64_t on_disk; /* the most that fills saw which are not settled */
 	uint32_t seq;
 	uint32_t users;     /* reads, fills and checks under way */
 	uint32_t fills;     /* of them */
@@ -114,14 +115,14 @@ struct store {
 	unsigned threads;
 	void (*failed)(void *owner, const char *dir, const struct err *err);
 	void *owner;
-	void (*let_go)(void *owner, const uint64_t *files, size_t n);
-	void *let_go_owner;
 
 	atomic_bool full; /* a directory has been, once */
 
 	struct mutex mutex;
 
 	/* Protected by mutex. */
+	void (*let_go)(void *owner, const uint64_t *files, size_t n);
+	void *let_go_owner;
 	struct map files; /* id -> entry, never a doomed one */
 	struct map held;  /* id -> doomed entry that has grants */
 	struct store_totals totals;
@@ -206,6 +207,8 @@ void dir_close(struct dir *d);
 /* store.c */
 void store_changed_locked(struct store *s, uint64_t file,
 			  enum store_change what);
+/* Has the holders of granted files let them go. */
+void store_ask_back(struct store *s, const uint64_t *files, size_t n);
 struct dir *store_home_locked(struct store *s, uint64_t file);
 
 /* check.c */

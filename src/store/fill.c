@@ -188,14 +188,18 @@ static void sum_chunks(struct fill *f)
 	}
 }
 
-/* What the file really takes, unless others are still at it. */
+/* What the file really takes, unless others are still at it: as the fill saw
+ * that looked last, which need not be the one that ends last. */
 static void settle_locked(struct fill *f)
 {
 	struct entry *e = f->entry;
 
-	if (e->fills == 0 && f->on_disk) {
-		e->dir->entry_bytes += f->on_disk - e->used;
-		e->used = e->node.size = f->on_disk;
+	if (f->on_disk > e->on_disk)
+		e->on_disk = f->on_disk;
+	if (e->fills == 0 && e->on_disk) {
+		e->dir->entry_bytes += e->on_disk - e->used;
+		e->used = e->node.size = e->on_disk;
+		e->on_disk = 0;
 	}
 }
 
@@ -234,6 +238,8 @@ static void end(struct fill *f, int rv)
 		dir_doom_locked(e, &gone);
 	else if (!e->doomed && !is_present(e, f->req))
 		present_locked(f);
+	else if (!e->doomed) /* another was quicker */
+		settle_locked(f);
 	dir_put_locked(e, &gone);
 	mutex_unlock(&s->mutex);
 	dir_remove_all(&gone);

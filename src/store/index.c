@@ -207,6 +207,10 @@ static int64_t write_new(struct dir *d, int fd)
 		rv = -errno;
 	if (!rv && renameat(d->fd, NEW_NAME, d->fd, NAME) < 0)
 		rv = -errno;
+	/* Else the old one, which may end cleanly, comes back with the power.
+	 */
+	if (!rv && d->store->threads && fsync(d->fd) < 0)
+		rv = -errno;
 	return rv ? rv : bytes;
 }
 
@@ -431,6 +435,7 @@ static size_t read_records(struct dir *d, const char *at, size_t len,
 		}
 	}
 	free(r);
+	*clean = *clean && !bad; /* what was lost may have been a removal */
 	return bad;
 }
 

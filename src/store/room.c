@@ -94,8 +94,8 @@ int room_make_locked(struct dir *d, const struct evict_node *n, uint64_t need,
 
 void room_ask(struct store *s, struct buffer *ask)
 {
-	if (ask->len && s->let_go)
-		s->let_go(s->let_go_owner, (uint64_t *)(void *)ask->at,
-			  ask->len / sizeof(uint64_t));
+	if (ask->len)
+		store_ask_back(s, (uint64_t *)(void *)ask->at,
+			       ask->len / sizeof(uint64_t));
 	buffer_close(ask);
 }

@@ -241,8 +241,23 @@ void store_on_let_go(struct store *s,
 		     void (*fn)(void *owner, const uint64_t *files, size_t n),
 		     void *owner)
 {
+	mutex_lock(&s->mutex);
 	s->let_go = fn;
 	s->let_go_owner = owner;
+	mutex_unlock(&s->mutex);
+}
+
+void store_ask_back(struct store *s, const uint64_t *files, size_t n)
+{
+	void (*fn)(void *owner, const uint64_t *files, size_t n);
+	void *owner;
+
+	mutex_lock(&s->mutex);
+	fn = s->let_go;
+	owner = s->let_go_owner;
+	mutex_unlock(&s->mutex);
+	if (fn)
+		fn(owner, files, n);
 }
 
 uint64_t store_drop(struct store *s, uint64_t file)
@@ -265,8 +280,8 @@ uint64_t store_drop(struct store *s, uint64_t file)
 	mutex_unlock(&s->mutex);
 	if (d)
 		dir_reap(d, &gone);
-	if (granted && s->let_go)
-		s->let_go(s->let_go_owner, &file, 1);
+	if (granted)
+		store_ask_back(s, &file, 1);
 	return freed;
 }
 

@@ -114,8 +114,8 @@ void store_touch(struct store *s, uint64_t file);
 int store_grant(struct store *s, uint64_t file);
 void store_release(struct store *s, uint64_t file);
 
-/* The granted files that eviction waits for, once each time it does; `fn` may
- * come on any thread. */
+/* The granted files that eviction waits for, once each time it does, and those
+ * that were dropped or prove to be damaged; `fn` may come on any thread. */
 void store_on_let_go(struct store *s,
 		     void (*fn)(void *owner, const uint64_t *files, size_t n),
 		     void *owner);

@@ -196,6 +196,11 @@ static bool take(struct reader *r, struct flight *fl, uint64_t end)
 	uint64_t at = r->offset + r->done;
 	const char *bytes = fl->buf + (at - fl->offset);
 
+	/* The peer would cache it. */
+	if (r->peer && fl->unsettled) {
+		fail(r, -ENOENT, NULL);
+		return false;
+	}
 	if (fl->source > r->source)
 		r->source = fl->source;
 	if (r->done == 0 && end == r->offset + r->len) {

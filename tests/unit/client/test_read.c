@@ -258,6 +258,27 @@ static void a_granted_file_is_read_without_the_worker(void **state ATTR_UNUSED)
 	assert_int_equal(f.fake.worker[0].opens, 1);
 }
 
+/* The bytes that its file has lost are not an end of it. */
+static void a_granted_file_that_is_cut_is_read_from_the_worker(
+	void **state ATTR_UNUSED)
+{
+	open_id(FAKE_GRANTED);
+	assert_int_equal(ftruncate(f.fake.file, 5000), 0);
+	f.read = (struct client_read){
+		.id = FAKE_GRANTED,
+		.length = FAKE_CONTENT,
+		.offset = 4000,
+		.buf = f.buf,
+		.len = 20000,
+	};
+	client_read(f.fake.client, &f.read, on_read);
+	fake_run(&f.fake, 2000);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.n, 20000);
+	assert_memory_equal(f.buf, f.fake.content + 4000, 20000);
+	assert_true(fake_reads(&f.fake) > 0);
+}
+
 static void an_open_without_a_grant_is_still_told(void **state ATTR_UNUSED)
 {
 	assert_int_equal(open_id(5), 0);
@@ -377,6 +398,7 @@ TEST_MAIN(TEST_WITH(bytes_come_from_a_worker),
 	  TEST_WITH(a_cut_in_mid_read_is_repaired),
 	  TEST_WITH(a_read_can_be_cancelled),
 	  TEST_WITH(a_granted_file_is_read_without_the_worker),
+	  TEST_WITH(a_granted_file_that_is_cut_is_read_from_the_worker),
 	  TEST_WITH(an_open_without_a_grant_is_still_told),
 	  TEST_WITH(an_open_does_not_fail_for_want_of_a_worker),
 	  TEST_WITH(an_idle_grant_is_let_go_when_asked),

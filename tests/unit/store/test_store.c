@@ -190,6 +190,23 @@ static void a_dropped_file_counts_until_released(void **state ATTR_UNUSED)
 	assert_int_equal(read_all(1, 10 * MIB), 10 * MIB);
 }
 
+static void a_granted_file_that_is_damaged_is_asked_back(
+	void **state ATTR_UNUSED)
+{
+	int fd;
+
+	fill(1, 10 * MIB);
+	fd = store_grant(f.store, 1);
+	flip_bit(backing_path(1), 3 * MIB);
+	assert_int_equal(read_range(1, 10 * MIB, 3 * MIB, MIB), -ENOENT);
+	assert_int_equal(f.n_let_go, 1);
+	assert_int_equal(f.let_go[0], 1);
+	close(fd);
+	store_release(f.store, 1);
+	assert_int_equal(fill(1, 10 * MIB), 10 * MIB);
+	assert_int_equal(read_all(1, 10 * MIB), 10 * MIB);
+}
+
 struct seen {
 	unsigned added[8], complete[8], removed[8];
 };
@@ -293,6 +310,7 @@ TEST_MAIN(TEST_WITH(what_was_filled_is_read),
 	  TEST_WITH(grants_hold_half_the_room_at_most),
 	  TEST_WITH(a_dropped_file_goes),
 	  TEST_WITH(a_dropped_file_counts_until_released),
+	  TEST_WITH(a_granted_file_that_is_damaged_is_asked_back),
 	  TEST_WITH(changes_are_told_once), TEST_WITH(the_state_of_a_file),
 	  TEST_WITH(a_directory_in_use_is_refused),
 	  TEST_WITH(an_unknown_policy_is_refused))

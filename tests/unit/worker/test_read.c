@@ -456,6 +456,67 @@ static void what_the_home_before_has_is_not_fetched(void **state ATTR_UNUSED)
 	assert_true(moved > 0);
 }
 
+/* An under-storage whose files have all just changed. */
+static struct ufs_ops unsettled_ops;
+static const struct ufs_ops *settled_ops;
+static ufs_done_fn unsettled_done;
+
+static void on_unsettled(struct ufs_req *req, ssize_t n)
+{
+	req->stat.unsettled = true;
+	unsettled_done(req, n);
+}
+
+static void unsettled_read(struct ufs *u, struct ufs_req *req, ufs_done_fn done)
+{
+	unsettled_done = done;
+	settled_ops->read(u, req, on_unsettled);
+}
+
+static int unsettled_open(struct ufs **out, const struct ufs_env *env,
+			  const char *uri, struct err *err)
+{
+	int rv = fake_ufs_open(out, env, uri, err);
+
+	if (rv)
+		return rv;
+	settled_ops = (*out)->ops;
+	unsettled_ops = *settled_ops;
+	unsettled_ops.read = unsettled_read;
+	(*out)->ops = &unsettled_ops;
+	return 0;
+}
+
+static void what_is_unsettled_is_not_given_to_a_peer_to_cache(
+	void **state ATTR_UNUSED)
+{
+	struct reading r[20];
+	unsigned i;
+
+	node_stop(0);
+	f.open_ufs = unsettled_open;
+	node_start(0);
+	for (i = 0; i < 20; i++) {
+		put_file(i, 100 * KIB);
+		read_begin(&r[i], 0, i, 0, 100 * KIB);
+	}
+	run(100);
+	node_start(1);
+	f.epoch++;
+	run(3000);
+	for (i = 0; i < 20; i++) {
+		read_end(&r[i]);
+		read_begin(&r[i], 1, i, 0, 100 * KIB);
+	}
+	run(1000);
+	for (i = 0; i < 20; i++) {
+		read_end(&r[i]);
+		assert_int_equal(r[i].n, 100 * KIB);
+		assert_int_equal(r[i].source, 2);
+		assert_int_equal(store_present(f.nodes[1].store, i, 0, 1), 0);
+	}
+}
+
 static void a_home_that_is_gone_is_no_obstacle(void **state ATTR_UNUSED)
 {
 	struct reading r;
@@ -496,4 +557,5 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(a_read_too_long_is_refused),
 	  TEST_WITH(the_home_is_asked_before_under_storage),
 	  TEST_WITH(what_the_home_before_has_is_not_fetched),
+	  TEST_WITH(what_is_unsettled_is_not_given_to_a_peer_to_cache),
 	  TEST_WITH(a_home_that_is_gone_is_no_obstacle))
