@@ -7,10 +7,8 @@
 #define LOG_MODULE "fuse"
 #include "runtime/log.h"
 
-/* How far from its place a request may lie: kept short, since journal_forget()
- * looks there too. */
-enum { REACH = 64 };
-
+/* A request lies at its place or behind it, past those that hang: as many as
+ * the kernel reads ahead (fs.c), one behind the other. */
 /* Uniques are even and ascend. */
 static struct journal_slot *slot(struct journal *j, uint64_t unique, unsigned i)
 {
@@ -25,7 +23,7 @@ void journal_keep(struct journal *j, const void *request, size_t len)
 
 	if (len > JOURNAL_REQUEST)
 		return;
-	for (i = 0; i < REACH; i++) {
+	for (i = 0; i < JOURNAL_SLOTS; i++) {
 		s = slot(j, head->unique, i);
 		if (atomic_load(&s->unique))
 			continue;
@@ -50,7 +48,7 @@ void journal_forget(struct journal *j, uint64_t unique)
 	uint64_t was;
 	unsigned i;
 
-	for (i = 0; i < REACH; i++) {
+	for (i = 0; i < JOURNAL_SLOTS; i++) {
 		was = unique;
 		if (atomic_compare_exchange_strong(&slot(j, unique, i)->unique,
 						   &was, 0))

@@ -80,6 +80,22 @@ static void a_place_in_use_is_gone_round(void **state ATTR_UNUSED)
 	assert_int_equal(f.sum, 64 * 10 + lap * 64 * 63 / 2);
 }
 
+static void a_thousand_that_hang_do_not_crowd_others_out(
+	void **state ATTR_UNUSED)
+{
+	const uint64_t lap = 2 * JOURNAL_SLOTS;
+	uint64_t i;
+
+	for (i = 0; i < 1024; i++)
+		keep(2 + 2 * i, 48);
+	keep(2 + lap, 48);
+	keep(4 + lap, 48);
+	journal_forget(f.j, 2 + lap);
+	replay();
+	assert_int_equal(f.replayed, 1025);
+	assert_int_equal(f.sum, 1024 * 1025 + 4 + lap);
+}
+
 static void only_the_last_read_may_be_missing(void **state ATTR_UNUSED)
 {
 	char request[48] = { 0 };
@@ -101,4 +117,5 @@ static void only_the_last_read_may_be_missing(void **state ATTR_UNUSED)
 
 TEST_MAIN(TEST_WITH(what_was_not_answered_comes_again_once),
 	  TEST_WITH(a_place_in_use_is_gone_round),
+	  TEST_WITH(a_thousand_that_hang_do_not_crowd_others_out),
 	  TEST_WITH(only_the_last_read_may_be_missing))
