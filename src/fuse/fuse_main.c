@@ -149,7 +149,7 @@ static void start_client(struct server *s)
 static void tell_ready(struct server *s)
 {
 	char *text = s->admin.http
-			     ? mem_printf("mountpoint=%s http=%s",
+			     ? mem_printf("mountpoint=%s fuse.http=%s",
 					  s->env->mountpoint,
 					  http_address(s->admin.http))
 			     : mem_printf("mountpoint=%s", s->env->mountpoint);

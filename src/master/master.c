@@ -342,8 +342,3 @@ struct namespace *master_namespace(struct master *m)
 {
 	return journal_namespace(m->journal);
 }
-
-void master_checkpoint(struct master *m)
-{
-	journal_checkpoint(m->journal);
-}

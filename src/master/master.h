@@ -61,5 +61,3 @@ void master_kill(struct master *m, void (*stopped)(void *owner, bool clean),
 const char *master_address(const struct master *m, unsigned i);
 
 struct namespace *master_namespace(struct master *m);
-/* Takes a checkpoint soon. */
-void master_checkpoint(struct master *m);

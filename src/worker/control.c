@@ -319,6 +319,8 @@ static void on_registered(struct upcall *call, int code, const void *reply)
 	log_info("registered", "id=%" PRIu32 " epoch=%" PRIu64, r->id,
 		 r->epoch);
 	c->said = false;
+	if (!c->id && w->o.registered)
+		w->o.registered(w->o.owner);
 	c->id = r->id;
 	c->full = true;
 	c->block_size = r->block_size;

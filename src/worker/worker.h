@@ -31,6 +31,9 @@ struct worker_options {
 	uint64_t (*wall_ms)(void); /* NULL: the system's clock */
 	uint64_t max_fetching;     /* bytes under way at once; 0: 256 MiB */
 	uint64_t max_kept; /* bytes not cached, kept a while; 0: 64 MiB */
+	/* May be NULL: the master knows us, from now on or again. */
+	void (*registered)(void *owner);
+	void *owner;
 };
 
 /* The options are copied, what they point to must stay.  The store's let_go is

@@ -31,6 +31,9 @@
  * pages, which would cost more than copying into them. */
 #define HEAP_KEEPS (64 << 20)
 
+/* How long `ready` waits for a master to know us. */
+#define READY_MS 3000
+
 struct process {
 	const struct role_env *env;
 	struct loop *loop;
@@ -49,6 +52,8 @@ struct process {
 	int signal_fd;
 	struct watch *signals;
 	bool stopping;
+	struct timer patience; /* with masters that do not answer */
+	bool ready;
 };
 
 /* ---- the end ---- */
@@ -208,6 +213,43 @@ static void list_addresses(struct process *p)
 	p->listen[n] = NULL;
 }
 
+static void say_ready(struct process *p)
+{
+	char *line, *longer;
+	const char *a;
+	unsigned i;
+
+	if (p->ready)
+		return;
+	p->ready = true;
+	loop_timer_stop(&p->patience);
+	line = mem_str("");
+	for (i = 0; (a = worker_address(p->worker, i)); i++) {
+		longer = mem_printf("%s%sworker=%s", line, i ? " " : "", a);
+		free(line);
+		line = longer;
+	}
+	if (p->http.http) {
+		longer = mem_printf("%s worker.http=%s", line,
+				    http_address(p->http.http));
+		free(line);
+		line = longer;
+	}
+	role_ready(p->env, line);
+	free(line);
+}
+
+/* What is cached is served without a master too. */
+static void on_no_master(struct timer *t)
+{
+	say_ready(container_of(t, struct process, patience));
+}
+
+static void on_registered(void *owner)
+{
+	say_ready(owner);
+}
+
 static int start(struct process *p, struct err *err)
 {
 	struct worker_options o = {
@@ -220,6 +262,8 @@ static int start(struct process *p, struct err *err)
 		.host = p->host,
 		.pool = p->ufs_pool,
 		.own = p->own,
+		.registered = on_registered,
+		.owner = p,
 	};
 	int rv = secret_key_load(p->key, p->env->key_file, false, err);
 
@@ -237,29 +281,9 @@ static int start(struct process *p, struct err *err)
 	return rv ? rv : worker_start(&p->worker, &o, err);
 }
 
-static void say_ready(struct process *p)
-{
-	char *line = mem_str(""), *longer;
-	const char *a;
-	unsigned i;
-
-	for (i = 0; (a = worker_address(p->worker, i)); i++) {
-		longer = mem_printf("%s%sworker=%s", line, i ? " " : "", a);
-		free(line);
-		line = longer;
-	}
-	if (p->http.http) {
-		longer = mem_printf("%s worker.http=%s", line,
-				    http_address(p->http.http));
-		free(line);
-		line = longer;
-	}
-	role_ready(p->env, line);
-	free(line);
-}
-
 static void close_all(struct process *p)
 {
+	loop_timer_stop(&p->patience);
 	http_admin_stop(&p->http);
 	workpool_close(p->ufs_pool);
 	store_close(p->store);
@@ -290,7 +314,7 @@ int worker_main(const struct role_env *env)
 		log_error("worker not started", "error=\"%s\"", err.msg);
 		_exit(EXIT_FAILURE);
 	}
-	say_ready(p);
+	loop_timer_start(p->loop, &p->patience, READY_MS, on_no_master);
 	loop_uv_run(p->loop);
 	close_all(p);
 	/* The process ends: what is left is the system's to free. */

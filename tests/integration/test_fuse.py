@@ -44,7 +44,7 @@ def metrics(cluster):
     """{"name{labels}": value} of the fuse role."""
     with open(glob_one(cluster.state, "fuse", "address")) as f:
         at = dict(line.strip().split("=", 1) for line in f if "=" in line)
-    with urllib.request.urlopen("http://%s/metrics" % at["http"],
+    with urllib.request.urlopen("http://%s/metrics" % at["fuse.http"],
                                 timeout=5) as r:
         lines = r.read().decode().splitlines()
     return {k: float(v) for k, v in
@@ -373,7 +373,7 @@ def test_a_monitor_finds_metrics_and_health(cluster, local):
     os.listdir(cluster.mountpoint)
     assert metrics(cluster)["acached_fuse_read_seconds_count"] >= 0
     with open(glob_one(cluster.state, "fuse", "address")) as f:
-        at = re.search(r"http=(\S+)", f.read()).group(1)
+        at = re.search(r"fuse\.http=(\S+)", f.read()).group(1)
     with urllib.request.urlopen("http://%s/healthz" % at, timeout=5) as r:
         assert r.status == 200 and r.read() == b"ok\n"
 
