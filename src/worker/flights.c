@@ -270,6 +270,18 @@ static int changed(struct flight *fl)
 	return -ESTALE;
 }
 
+/* With the keys that the master has now. */
+static bool ask_again(struct flight *fl)
+{
+	struct mount *refused = fl->mount;
+
+	if (!mount_refresh(fl->file->w, &fl->mount_wait, fl->file->mount))
+		return false;
+	fl->mount = NULL;
+	mount_put(refused);
+	return true;
+}
+
 static void on_ufs(struct ufs_req *req, ssize_t n)
 {
 	struct flight *fl = container_of(req, struct flight, ufs);
@@ -287,10 +299,11 @@ static void on_ufs(struct ufs_req *req, ssize_t n)
 		fetched(fl, SOURCE_UFS);
 		return;
 	}
+	if ((code == -EACCES || code == -EPERM) && !fl->cancelled &&
+	    ask_again(fl))
+		return;
 	if (code == ERR_CHANGED || code == -ENOENT || code == -ENOTDIR)
 		code = changed(fl);
-	else if (code == -EACCES || code == -EPERM)
-		mount_doubt(fl->file->w, fl->file->mount);
 	if (code != -ECANCELED && code != -ESTALE)
 		log_warn("fetch failed",
 			 "file=%" PRIu64 " path=%s error=\"%s\"", fl->file->id,

@@ -11,6 +11,9 @@
 #define LOG_MODULE "worker"
 #include "runtime/log.h"
 
+/* A mount that refuses is not asked about more often. */
+#define RECHECK_MS 5000
+
 static uint64_t digest(uint64_t d, const void *bytes, size_t len)
 {
 	const uint8_t *at = bytes;
@@ -191,15 +194,10 @@ static void on_mounts(struct upcall *call, int code, const void *reply)
 		       &call->pending.err);
 }
 
-void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id)
+static void ask(struct worker *w, struct mount_wait *wait)
 {
 	const struct mounts_request req = { .keys = true };
 
-	wait->id = id;
-	if (map_get(&w->mounts.by_id, id)) {
-		answer(w, wait, 0, NULL);
-		return;
-	}
 	list_push_back(&w->mounts.waiting, &wait->link);
 	if (w->mounts.asking)
 		return;
@@ -208,18 +206,38 @@ void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id)
 		   on_mounts);
 }
 
+void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id)
+{
+	wait->id = id;
+	if (map_get(&w->mounts.by_id, id))
+		answer(w, wait, 0, NULL);
+	else
+		ask(w, wait);
+}
+
+bool mount_refresh(struct worker *w, struct mount_wait *wait, uint32_t id)
+{
+	struct mount *m = map_get(&w->mounts.by_id, id);
+	uint64_t now = loop_now_ms(w->loop);
+
+	if (m && now < m->checked_ms + RECHECK_MS)
+		return false;
+	if (m)
+		m->checked_ms = now;
+	wait->id = id;
+	ask(w, wait);
+	return true;
+}
+
 void mount_put(struct mount *m)
 {
 	if (--m->users == 0 && m->gone)
 		free_mount(m);
 }
 
-void mount_doubt(struct worker *w, uint32_t id)
+static void forget(struct worker *w, uint32_t id)
 {
-	struct mount *m = map_remove(&w->mounts.by_id, id);
-
-	if (m)
-		retire(m);
+	retire(map_remove(&w->mounts.by_id, id));
 }
 
 void mounts_doubt_all(struct worker *w)
@@ -228,7 +246,7 @@ void mounts_doubt_all(struct worker *w)
 	size_t at = 0;
 
 	while ((slot = map_next(&w->mounts.by_id, &at))) {
-		mount_doubt(w, (uint32_t)slot->key);
+		forget(w, (uint32_t)slot->key);
 		at = 0;
 	}
 }

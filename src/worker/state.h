@@ -72,7 +72,8 @@ struct mount {
 	struct ufs *ufs;
 	unsigned users;
 	uint64_t digest; /* of uri and options */
-	bool gone;       /* replaced by another of the same id */
+	uint64_t checked_ms;
+	bool gone; /* replaced by another of the same id */
 };
 
 struct mount_wait {
@@ -93,8 +94,10 @@ struct mounts {
 /* Comes at once if the mount is known, else when the master has answered. */
 void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id);
 void mount_put(struct mount *m);
-/* The next use asks the master again: keys may have changed. */
-void mount_doubt(struct worker *w, uint32_t id);
+/* As mount_get(), but asks the master first: it has refused us, and its keys
+ * may be others by now.  False: that was done just before. */
+bool mount_refresh(struct worker *w, struct mount_wait *wait, uint32_t id);
+/* All ids mean other mounts from now on. */
 void mounts_doubt_all(struct worker *w);
 void mounts_close(struct worker *w);
 

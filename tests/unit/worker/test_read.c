@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct fake_ufs_numbers *numbers(void)
 {
@@ -251,6 +252,57 @@ static void under_storage_that_fails_is_told(void **state ATTR_UNUSED)
 	assert_int_equal(read_file(1), -EIO);
 	assert_int_equal(f.suspected[1], 0);
 	assert_int_equal(read_file(1), 300 * KIB);
+}
+
+/* Opens for who has the new key. */
+static int open_with_key(struct ufs **out, const struct ufs_env *env,
+			 const char *uri, struct err *err)
+{
+	assert_int_equal(env->n_options, 1);
+	if (strcmp(env->options[0].value, "new") != 0)
+		return slow_open(out, env, uri, err);
+	return fake_ufs_open(out, env, uri, err);
+}
+
+static void keys_that_were_changed_are_fetched(void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	node_stop(0);
+	f.open_ufs = open_with_key;
+	f.mount_option = "old";
+	node_start(0);
+	put_file(1, 300 * KIB);
+	read_begin(&r, 0, 1, 0, 300 * KIB);
+	run(100);
+	f.mount_option = "new";
+	slow.req->done(slow.req, -EACCES);
+	run(100);
+	read_end(&r);
+	assert_int_equal(r.n, 300 * KIB);
+}
+
+static void keys_that_are_refused_are_not_asked_for_ever(
+	void **state ATTR_UNUSED)
+{
+	struct reading r;
+	unsigned asked;
+
+	node_stop(0);
+	f.open_ufs = slow_open;
+	node_start(0);
+	put_file(1, 300 * KIB);
+	read_begin(&r, 0, 1, 0, 300 * KIB);
+	run(100);
+	asked = f.mounts_asked;
+	slow.req->done(slow.req, -EACCES);
+	run(100);
+	assert_int_equal(r.calls, 0);
+	slow.req->done(slow.req, -EACCES);
+	run(100);
+	read_end(&r);
+	assert_int_equal(r.code, -EACCES);
+	assert_int_equal(f.mounts_asked, asked + 1);
 }
 
 static void what_is_cached_needs_nobody_else(void **state ATTR_UNUSED)
@@ -547,6 +599,8 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(a_version_that_the_master_does_not_know_is_stale),
 	  TEST_WITH(blocks_of_a_version_that_changed_go),
 	  TEST_WITH(under_storage_that_fails_is_told),
+	  TEST_WITH(keys_that_were_changed_are_fetched),
+	  TEST_WITH(keys_that_are_refused_are_not_asked_for_ever),
 	  TEST_WITH(what_is_cached_needs_nobody_else),
 	  TEST_WITH(what_is_not_cached_waits_for_the_master),
 	  TEST_WITH(an_old_epoch_is_told_so), TEST_WITH(fetches_are_bounded),

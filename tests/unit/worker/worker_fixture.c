@@ -87,10 +87,16 @@ static void serve_mounts(void *role ATTR_UNUSED, struct rpc_call *call,
 			 const void *request)
 {
 	const struct mounts_request *req = request;
+	const char *value = f.mount_option ? f.mount_option : "v";
+	const struct mount_option option = {
+		.key = { "k", 1 },
+		.value = { value, strlen(value) },
+	};
 	const struct mount_info info = {
 		.id = 7,
 		.path = { "/", 1 },
 		.uri = { "fake://bucket", 13 },
+		.options = { &option, 1 },
 	};
 	const struct mounts_reply reply = { { &info, 1 } };
 

@@ -52,7 +52,8 @@ struct fixture {
 	unsigned registered, heartbeats, fulls, mounts_asked, files_asked;
 	unsigned suspected[N_FILES];
 	unsigned added[N_FILES], complete[N_FILES], removed[N_FILES];
-	int file_code; /* what call file answers, if not 0 */
+	const char *mount_option; /* the value of one */
+	int file_code;            /* what call file answers, if not 0 */
 
 	struct {
 		uint64_t size, content;
