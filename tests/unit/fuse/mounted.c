@@ -28,6 +28,7 @@ static void on_alarm(int sig ATTR_UNUSED)
 {
 	umount2(the_one->point, MNT_DETACH);
 	kill(the_one->child, SIGKILL);
+	close(the_one->device); /* the last one: ends all that waits */
 	abort();
 }
 
@@ -82,6 +83,12 @@ void mounted_serve(struct mounted *m)
 		serve(m);
 	}
 	m->starts++;
+}
+
+void mounted_forked(const struct mounted *m)
+{
+	close(m->device);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 void mounted_kill(struct mounted *m)

@@ -27,5 +27,9 @@ void mounted_teardown(struct mounted *m);
 void mounted_kill(struct mounted *m); /* kill -9, and waits for its end */
 void mounted_serve(struct mounted *m);
 
+/* First in every process that a test forks: nobody but we and the child may
+ * hold /dev/fuse, or what hangs could not be ended. */
+void mounted_forked(const struct mounted *m);
+
 /* "POINT/NAME", valid until the fourth call after. */
 const char *mounted_path(const struct mounted *m, const char *name);

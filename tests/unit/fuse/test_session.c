@@ -185,6 +185,7 @@ static pid_t stuck_reader(const char *name)
 
 	if (pid)
 		return pid;
+	mounted_forked(&m);
 	fd = open(mounted_path(&m, name), O_RDONLY);
 	_exit(read(fd, &c, 1) == 1 ? 0 : errno);
 }
@@ -225,6 +226,7 @@ static int read_under(int sig)
 	drop_cache("slow");
 	pid = fork();
 	if (pid == 0) {
+		mounted_forked(&m);
 		sigaction(sig, &act, NULL);
 		_exit(check_file("slow", FAKE_SLOW, FAKE_BIG_LEN) & 127);
 	}
@@ -254,6 +256,7 @@ static void a_signal_for_the_program_ends_its_wait(void **state ATTR_UNUSED)
 	need_mount();
 	pid = fork();
 	if (pid == 0) {
+		mounted_forked(&m);
 		sigaction(SIGCHLD, &act, NULL);
 		sigaction(SIGALRM, &act, NULL);
 		_exit(open(mounted_path(&m, "stuck"), O_RDONLY) < 0 ? errno
