@@ -127,6 +127,7 @@ struct store {
 	struct map held;  /* id -> doomed entry that has grants */
 	struct store_totals totals;
 	struct buffer changes; /* struct change */
+	unsigned binding;      /* to how many clusters, one after another */
 	bool closing;
 
 	unsigned n_dirs;

@@ -71,6 +71,8 @@ static int begin_locked(struct store *s, struct fill *f, struct list *gone,
 	struct entry *e = map_get(&s->files, req->file);
 	int rv;
 
+	if (req->binding != s->binding) /* another cluster's, by now */
+		return ERR_NOT_ADMITTED;
 	if (e && e->size != req->file_size)
 		return -ESTALE;
 	if (e && is_present(e, req))
@@ -307,6 +309,7 @@ void store_fill(struct store *s, struct store_req *req, store_done_fn done)
 	mutex_lock(&s->mutex);
 	e = map_get(&s->files, req->file);
 	d = e ? e->dir : store_home_locked(s, req->file);
+	req->binding = s->binding;
 	mutex_unlock(&s->mutex);
 	req->state = d;
 	if (d)

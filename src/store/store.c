@@ -97,6 +97,7 @@ bool store_bind(struct store *s, const uint8_t cluster[16])
 	same = memcmp(s->cluster, cluster, sizeof(s->cluster)) == 0;
 	empty = !same && memcmp(s->cluster, unknown, sizeof(unknown)) != 0;
 	memcpy(s->cluster, cluster, sizeof(s->cluster));
+	s->binding += empty;
 	mutex_unlock(&s->mutex);
 	for (i = 0; !same && i < s->n_dirs; i++) {
 		list_init(&gone);

@@ -78,6 +78,7 @@ struct store_req {
 	struct task task;
 	struct store *store;
 	void *state;
+	unsigned binding;
 };
 
 /* The bytes read, each chunk that lies in them whole checked against its

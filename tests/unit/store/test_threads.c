@@ -222,6 +222,47 @@ static void many_at_once_with_retain(void **state ATTR_UNUSED)
 	finish();
 }
 
+static void on_filled(struct store_req *req ATTR_UNUSED, ssize_t n ATTR_UNUSED)
+{
+	if (--t.busy == 0)
+		loop_uv_stop(f.loop);
+}
+
+static void what_is_being_filled_is_not_for_another_cluster(
+	void **state ATTR_UNUSED)
+{
+	const uint8_t one[16] = "one", other[16] = "another";
+	struct store_totals totals;
+	struct store_req *req;
+
+	memset(&t, 0, sizeof(t));
+	f = (struct fixture){ .capacity = 100 * MIB };
+	f.parent = tempdir_make();
+	f.dir = mem_printf("%s/cache", f.parent);
+	f.loop = loop_uv_new();
+	start_store("lru");
+	assert_false(store_bind(f.store, one));
+	for (; t.busy < IN_FLIGHT; t.busy++) {
+		req = &t.slots[t.busy].req;
+		*req = (struct store_req){
+			.loop = f.loop,
+			.file = t.busy,
+			.file_size = STORE_PAGE,
+			.buf = t.slots[t.busy].buf,
+			.len = STORE_PAGE,
+		};
+		store_fill(f.store, req, on_filled);
+	}
+	assert_true(store_bind(f.store, other));
+	loop_uv_run(f.loop);
+	store_totals(f.store, &totals);
+	assert_int_equal(totals.files, 0);
+	close_store();
+	loop_uv_free(f.loop);
+	free(f.dir);
+	tempdir_remove(f.parent);
+}
+
 /* Reads all that a store has; how many files had something. */
 static unsigned read_everything(void)
 {
@@ -280,5 +321,6 @@ static void a_killed_process_leaves_a_sound_store(void **state ATTR_UNUSED)
 	assert_true(found > 50);
 }
 
-TEST_MAIN(TEST(a_killed_process_leaves_a_sound_store),
+TEST_MAIN(TEST(what_is_being_filled_is_not_for_another_cluster),
+	  TEST(a_killed_process_leaves_a_sound_store),
 	  TEST(many_at_once_with_lru), TEST(many_at_once_with_retain))
