@@ -152,6 +152,8 @@ static void on_ready(void *owner, int code, const struct err *err)
 	struct namespace_totals t;
 	struct err why;
 
+	if (m->stopped) /* already on its way out: too late to serve */
+		return;
 	if (code) {
 		m->o.ready(m->o.owner, code, err);
 		return;

@@ -151,18 +151,20 @@ static void describe(struct cluster *c)
 void cluster_run(uint64_t seed)
 {
 	struct cluster *c = mem_alloc(sizeof(*c));
-	unsigned i;
+	unsigned i, k;
 
 	random_seed(seed);
 	c->seed = seed;
 	c->calm = seed % 5 == 0;
+	c->stormy = seed % 5 == 3;
 	start(c);
 	mount(c);
 	for (i = 0; i < N_CLIENTS; i++)
 		actor_go(&c->actors[i]);
 	for (i = 0; i < STEPS; i++) {
 		sim_run(c->near, random_below(2 * STEP_MS));
-		faults_step(c);
+		for (k = c->stormy ? 4 : 1; k > 0; k--)
+			faults_step(c);
 		check(c);
 	}
 	faults_end(c);

@@ -151,8 +151,9 @@ void actor_check(const struct actor *a);
 
 struct cluster {
 	uint64_t seed;
-	bool calm;  /* objects change, nothing fails */
-	bool roomy; /* caches hold all there is */
+	bool calm;   /* objects change, nothing fails */
+	bool stormy; /* a lot does */
+	bool roomy;  /* caches hold all there is */
 	struct sim_net *net;
 	struct loop *near; /* nobody's, for the clock */
 	uint8_t key[32];
