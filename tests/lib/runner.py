@@ -6,6 +6,7 @@ touched.
 """
 
 import argparse
+import filecmp
 import glob
 import os
 import re
@@ -127,11 +128,8 @@ def source_files():
 
 
 def same(a, b):
-    try:
-        x, y = os.stat(a), os.stat(b)
-    except FileNotFoundError:
-        return False
-    return x.st_size == y.st_size and x.st_mtime_ns == y.st_mtime_ns
+    return os.path.exists(b) and filecmp.cmp(a, b, shallow=False) and \
+        os.access(a, os.X_OK) == os.access(b, os.X_OK)
 
 
 def update_mirror():
@@ -140,7 +138,7 @@ def update_mirror():
         a, b = os.path.join(TOP, name), os.path.join(MIRROR, name)
         if not same(a, b):
             os.makedirs(os.path.dirname(b), exist_ok=True)
-            shutil.copy2(a, b)
+            shutil.copy(a, b)  # newer now than what was built from it
     manifest = os.path.join(BUILD, "source.files")
     if os.path.exists(manifest):
         with open(manifest) as f:
