@@ -100,6 +100,7 @@ class Rgw:
         self.keep = keep
         self.conf = os.path.join(self.dir, "ceph.conf")
         self.port = None
+        self.killed = False  # a gateway of ours
         self.daemons = {}
 
     @property
@@ -141,11 +142,15 @@ class Rgw:
         self.start_gateway()
 
     def start_gateway(self):
-        self.spawn("rgw", "radosgw", "-f", "-n", "client.rgw")
+        """One that was killed left watchers in the osd, for which another with
+        a cache would wait half a minute at its first change."""
+        more = ("--rgw_cache_enabled=false",) if self.killed else ()
+        self.spawn("rgw", "radosgw", "-f", "-n", "client.rgw", *more)
         self.wait("the gateway", self.answers)
 
     def kill_gateway(self):
         """As a crash would: connections break, then are refused."""
+        self.killed = True
         self.end("rgw")
 
     def answers(self):
