@@ -446,7 +446,7 @@ static void next(struct actor *a)
 		begin_job(a);
 	else if (what < 45)
 		begin_list(a);
-	else if (what < 48)
+	else if (what < 50 && a->cluster->frees)
 		begin_free(a);
 	else
 		begin_read(a);

@@ -152,6 +152,8 @@ void actor_check(const struct actor *a);
 struct cluster {
 	uint64_t seed;
 	bool calm;   /* objects change, nothing fails */
+	bool frees;  /* clients free files: who reads one then fetches it again,
+		      * though the fetch that was dropped is under way */
 	bool stormy; /* a lot does */
 	bool roomy;  /* caches hold all there is */
 	struct sim_net *net;
