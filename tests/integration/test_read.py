@@ -127,3 +127,15 @@ def test_attributes_are_those_of_the_issue(served):
         served.top, served.names[1])).st_mtime) < 3600
     with pytest.raises(FileNotFoundError):
         os.stat(os.path.join(served.data, "class0/none"))
+
+
+def test_owner_and_umask_are_the_mounts(cluster, bucket, tree):
+    bucket.upload(*tree)
+    cluster.start()
+    cluster.mount_s3("/s3", bucket.name, bucket.proxy.endpoint, "--option",
+                     "uid=1234", "--option", "gid=5678", "--option",
+                     "umask=027")
+    top = cluster.at("s3")
+    st = os.stat(os.path.join(top, tree[1][1]))
+    assert (st.st_mode, st.st_uid, st.st_gid) == (0o100640, 1234, 5678)
+    assert os.stat(os.path.join(top, "class0")).st_mode == 0o40750

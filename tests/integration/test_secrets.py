@@ -1,7 +1,10 @@
 """Storage keys are nowhere to be found once they are given."""
 
 import os
+import re
+import socket
 import subprocess
+import threading
 
 import acached
 from rgw import ACCESS_KEY, SECRET_KEY
@@ -84,3 +87,82 @@ def test_keys_may_come_by_file_or_environment(clusters, bucket, tree, workdir):
                           AWS_SECRET_ACCESS_KEY=SECRET_KEY))
     s.wait_ready()
     acached.read_all(b.mountpoint, tree[0])
+
+
+class Relay:
+    """Passes connections of a loopback port on, and keeps what went by."""
+
+    def __init__(self, port):
+        self.port, self.seen = port, b""
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.port))
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.pump, args=(a, b),
+                                 daemon=True).start()
+
+    def pump(self, source, to):
+        try:
+            while data := source.recv(65536):
+                self.seen += data
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def master_port(c):
+    with open(os.path.join(c.state, "master", "address")) as f:
+        return int(re.search(r"127\.0\.0\.1:(\d+)", f.read()).group(1))
+
+
+def test_keys_are_sealed_on_the_wire(cluster, bucket, tree):
+    bucket.upload(*tree)
+    cluster.start()
+    relay = Relay(master_port(cluster))
+    try:
+        cluster.fs("mount", "/s3", bucket.uri, "--master", relay.address,
+                   *acached.s3_options(bucket.proxy.endpoint))
+        acached.read_all(cluster.at("s3"), tree[0])
+    finally:
+        relay.listener.close()
+    assert bucket.uri.encode() in relay.seen
+    assert not found(relay.seen)
+
+
+def test_a_mount_that_waits_shows_no_key(cluster, bucket):
+    cluster.start()
+    bucket.proxy.inject({"fault": "stall", "kind": "any"})
+    p = subprocess.Popen(
+        [acached.binary(), "fs", "mount", "/s3", bucket.uri, "--state",
+         cluster.state, *acached.s3_options(bucket.proxy.endpoint)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        acached.wait_for("the mount's first request", bucket.proxy.held)
+        with open("/proc/%d/cmdline" % p.pid, "rb") as f:
+            words = f.read()
+        assert b"mount" in words and not found(words)
+    finally:
+        bucket.proxy.release()
+        out, err = p.communicate(timeout=30)
+    assert p.returncode == 0, err
+    assert not found(out + err)
+
+
+def test_the_environment_of_a_command_is_not_sent(cluster, bucket):
+    cluster.start()
+    p = cluster.run("fs", "mount", "/s3", bucket.uri, "--state", cluster.state,
+                    "--option", "s3.endpoint=" + bucket.proxy.endpoint,
+                    "--option", "s3.path-style=true", check=False,
+                    env=cluster.env(AWS_ACCESS_KEY_ID=ACCESS_KEY,
+                                    AWS_SECRET_ACCESS_KEY=SECRET_KEY))
+    assert p.returncode == 1, p.stdout
+    assert "s3://" in p.stderr

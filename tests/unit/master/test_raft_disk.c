@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -315,12 +316,66 @@ static void what_was_acknowledged_survives_kill_9(void **state ATTR_UNUSED)
 	}
 }
 
+static bool checkpoint_is_being_written(void)
+{
+	char *pattern = mem_printf("%s/*.part", f.dir);
+	glob_t found;
+	bool any = glob(pattern, 0, NULL, &found) == 0;
+
+	globfree(&found);
+	free(pattern);
+	return any;
+}
+
+/* Kills a child that is in the middle of a checkpoint, as its unfinished file
+ * shows; false if none was met, or the child was faster. */
+static bool kill_in_mid_checkpoint(void)
+{
+	uint64_t number;
+	int said[2], n = 2000;
+	pid_t pid;
+
+	assert_int_equal(pipe(said), 0);
+	pid = start_child(said[1], f.last + 100);
+	close(said[1]);
+	do {
+		assert_int_equal(read(said[0], &number, 8), 8);
+		note(number);
+	} while (--n > 0 && !checkpoint_is_being_written());
+	kill(pid, SIGKILL);
+	while (read(said[0], &number, 8) == 8)
+		note(number);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(said[0]);
+	return checkpoint_is_being_written();
+}
+
+static void killed_in_mid_checkpoint_it_starts_at_once(void **state ATTR_UNUSED)
+{
+	int caught = 0, round;
+	uint64_t i;
+
+	f.checkpoint_bytes = MANY;
+	for (round = 0; round < 60 && caught < 3; round++) {
+		caught += kill_in_mid_checkpoint();
+		start();
+		assert_int_equal(f.code, 0);
+		namespace_check(journal_namespace(f.journal));
+		for (i = 0; i <= f.last; i++)
+			if (f.acknowledged[i])
+				assert_true(has(i));
+		stop();
+	}
+	assert_int_equal(caught, 3);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(a_restart_gives_the_same_tree),
 		TEST_WITH(a_missing_checkpoint_is_refused_with_its_name),
 		TEST_WITH(what_was_acknowledged_survives_kill_9),
+		TEST_WITH(killed_in_mid_checkpoint_it_starts_at_once),
 	};
 
 	if (argc == 4)
