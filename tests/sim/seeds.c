@@ -6,12 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/tempdir.h"
 #include "sim/sim.h"
 
 #define AT_ONCE      2
 #define SEED_SECONDS 120 /* of real time, then it hangs */
 
-static pid_t begin(uint64_t seed, int sum_fd, bool quiet)
+/* `dir` is for its files: one that fails leaves some behind. */
+static pid_t begin(uint64_t seed, const char *dir, int sum_fd, bool quiet)
 {
 	uint64_t sum;
 	pid_t pid;
@@ -25,6 +27,7 @@ static pid_t begin(uint64_t seed, int sum_fd, bool quiet)
 	if (quiet && (!freopen("/dev/null", "w", stdout) ||
 		      !freopen("/dev/null", "w", stderr)))
 		abort();
+	setenv("TMPDIR", dir, 1);
 	alarm(SEED_SECONDS);
 	cluster_run(seed);
 	sum = trace_sum();
@@ -43,6 +46,7 @@ unsigned seeds_run(uint64_t first, uint64_t n, bool all, uint64_t *bad,
 {
 	uint64_t seeds[AT_ONCE] = { 0 }, next = first, end = first + n;
 	pid_t pids[AT_ONCE] = { 0 }, pid;
+	char *dirs[AT_ONCE];
 	unsigned failed = 0, running = 0, i;
 	int status;
 
@@ -51,7 +55,8 @@ unsigned seeds_run(uint64_t first, uint64_t n, bool all, uint64_t *bad,
 			if (pids[i])
 				continue;
 			seeds[i] = next++;
-			pids[i] = begin(seeds[i], -1, !say);
+			dirs[i] = tempdir_make();
+			pids[i] = begin(seeds[i], dirs[i], -1, !say);
 			running++;
 		}
 		pid = wait(&status);
@@ -60,6 +65,7 @@ unsigned seeds_run(uint64_t first, uint64_t n, bool all, uint64_t *bad,
 		if (i == AT_ONCE)
 			abort();
 		pids[i] = 0;
+		tempdir_remove(dirs[i]);
 		running--;
 		if (ended_well(status))
 			continue;
@@ -75,18 +81,20 @@ unsigned seeds_run(uint64_t first, uint64_t n, bool all, uint64_t *bad,
 
 uint64_t seeds_trace(uint64_t seed)
 {
+	char *dir = tempdir_make();
 	uint64_t sum = 0;
 	int status, fds[2];
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC))
 		abort();
-	pid = begin(seed, fds[1], false);
+	pid = begin(seed, dir, fds[1], false);
 	if (waitpid(pid, &status, 0) != pid)
 		abort();
 	close(fds[1]);
 	if (!ended_well(status) || read(fds[0], &sum, sizeof(sum)) < 0)
 		sum = 0;
 	close(fds[0]);
+	tempdir_remove(dir);
 	return sum;
 }
