@@ -333,6 +333,8 @@ def main():
     p.add_argument("--dir")
     args = p.parse_args()
     signal.signal(signal.SIGTERM, interrupted)
+    # A shell that starts it in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     job = MainJob(args.dir or default_dir(), keep=args.no_train)
     leave = False
     status = 0

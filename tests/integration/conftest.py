@@ -139,16 +139,37 @@ def clusters(workdir, program):
         c.destroy()
 
 
+# Scenarios that run in both forms; the others in one command.
+BOTH_WAYS = ("test_a_directory_is_read",
+             "test_a_bucket_is_read",
+             "test_nested_mounts",
+             "test_small_files_are_fetched_once_by_many_readers",
+             "test_three_times_the_capacity_streams_through",
+             "test_load_free_location_and_explain",
+             "test_everything_is_cached_afterwards",
+             "test_the_s3_server_is_killed_in_mid_epoch",
+             "test_everything_is_killed_and_the_cache_is_warm_afterwards",
+             "test_a_clean_restart_keeps_the_cache_too",
+             "test_an_object_replaced_under_an_open_file",
+             "test_new_changed_and_removed_objects_are_seen",
+             "test_what_is_cached_is_served_when_s3_is_away_at_a_restart")
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.function.__name__ in BOTH_WAYS:
+        metafunc.parametrize("form", ["one command", "separate processes"])
+
+
 @pytest.fixture
-def cluster(clusters):
-    return clusters()
+def form():
+    return "one command"
 
 
-@pytest.fixture(params=["one command", "separate processes"])
-def both_ways(request, cluster):
-    """A cluster that start() brings up in either form."""
-    cluster.separate = request.param == "separate processes"
-    return cluster
+@pytest.fixture
+def cluster(clusters, form):
+    made = clusters()
+    made.separate = form == "separate processes"
+    return made
 
 
 @pytest.fixture

@@ -8,27 +8,27 @@ import acached
 import data
 
 
-def test_a_directory_both_ways(both_ways, tree):
+def test_a_directory_is_read(cluster, tree):
     top, names = tree
-    both_ways.start()
-    both_ways.fs("mount", "/d", "file://" + top)
-    result = acached.read_all(both_ways.at("d"), top, "--listing")
+    cluster.start()
+    cluster.fs("mount", "/d", "file://" + top)
+    result = acached.read_all(cluster.at("d"), top, "--listing")
     assert result["files"] == len(names)
-    both_ways.stop()
+    cluster.stop()
 
 
-def test_s3_both_ways(both_ways, bucket, tree):
+def test_a_bucket_is_read(cluster, bucket, tree):
     top, names = tree
     bucket.upload(top, names)
-    both_ways.start()
-    both_ways.mount_s3("/s3", bucket.name, bucket.proxy.endpoint)
-    acached.read_all(both_ways.at("s3"), top, "--listing")
+    cluster.start()
+    cluster.mount_s3("/s3", bucket.name, bucket.proxy.endpoint)
+    acached.read_all(cluster.at("s3"), top, "--listing")
     assert bucket.proxy.counts()["objects"] == sum(
         os.path.getsize(os.path.join(top, n)) > 0 for n in names)
     bucket.proxy.reset()
-    acached.read_all(both_ways.at("s3"), top)
+    acached.read_all(cluster.at("s3"), top)
     assert bucket.proxy.gets() == 0
-    both_ways.stop()
+    cluster.stop()
 
 
 def test_a_prefix_of_a_bucket(cluster, bucket, tree):
