@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 
@@ -104,3 +105,40 @@ def test_a_submitted_load_goes_on_by_itself(served):
     served.proxy.reset()
     served.read_all()
     assert served.proxy.gets() == 0
+
+
+def output_at_a_terminal(argv):
+    """What a command shows there, to its end."""
+    near, far = pty.openpty()
+    p = subprocess.Popen(argv, stdout=far, stderr=far)
+    os.close(far)
+    shown = b""
+    try:
+        while data := os.read(near, 65536):
+            shown += data
+    except OSError:  # EIO: the other end is closed
+        pass
+    os.close(near)
+    assert p.wait(60) == 0, shown
+    return shown
+
+
+def test_progress_is_shown_at_a_terminal(served):
+    served.proxy.inject({"fault": "latency", "ms": 1000, "kind": "get"})
+    shown = output_at_a_terminal([acached.binary(), "fs", "load", "/s3",
+                                  "--state", served.cluster.state])
+    assert re.search(rb"\d+% \d+/\d+ files, \S+ of \S+, \S+/s, ETA \d+ s",
+                     shown), shown
+    assert re.search(rb"/s3: (\d+) of \1 files", shown), shown
+
+
+def test_a_record_of_the_journal_has_1000_entries_at_most(cluster, workdir):
+    top = os.path.join(workdir, "many")
+    os.mkdir(top)
+    for i in range(2500):
+        open(os.path.join(top, str(i)), "w").close()
+    cluster.start("--ufs", "file://" + top)
+    assert len(os.listdir(cluster.mountpoint)) == 2500
+    found = [r["count"] for r in cluster.admin_json("journal", "dump")
+             if r["record"] == "learn" and r["dir"] == 1]
+    assert sum(found) >= 2500 and max(found) <= 1000, found
