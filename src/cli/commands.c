@@ -1,0 +1,131 @@
+/* One row a command, one table of options a row that has any. */
+
+#include "cli/commands.h"
+
+#include <limits.h>
+#include <string.h>
+
+const struct cli_flag cli_common[] = {
+	{ OPT_MASTER, "master", "ADDRESS[,ADDRESS...]", "ask these masters" },
+	{ OPT_STATE, "state", "DIR", "the cluster with this state directory" },
+	{ OPT_CONFIG, "config", "FILE", "a configuration file" },
+	{ OPT_JSON, "json", NULL, "print one JSON value" },
+	{ OPT_HELP, "help", NULL, "show this help" },
+	{ 0 },
+};
+
+static const struct cli_flag mount_flags[] = {
+	{ 'o', "option", "KEY=VALUE", "an option of the storage" },
+	{ 'f', "option-file", "FILE", "options, KEY=VALUE a line; - is stdin" },
+	{ 'n', "no-check", NULL, "do not list one key first" },
+	{ 0 },
+};
+
+static const struct cli_flag ls_flags[] = {
+	{ 'l', NULL, NULL, "long form (the default)" },
+	{ 'R', "recursive", NULL, "also what is below" },
+	{ 'h', "human", NULL, "sizes for people" },
+	{ 'f', "refresh", NULL, "ask under-storage again" },
+	{ 0 },
+};
+
+static const struct cli_flag du_flags[] = {
+	{ 'h', "human", NULL, "sizes for people" },
+	{ 's', "summary", NULL, "one line an argument" },
+	{ 0 },
+};
+
+static const struct cli_flag load_metadata_flags[] = {
+	{ 'R', "recursive", NULL, "also what is below" },
+	{ 0 },
+};
+
+static const struct cli_flag load_flags[] = {
+	{ 's', "submit", NULL, "return when the job is accepted" },
+	{ 0 },
+};
+
+static const struct cli_flag config_flags[] = {
+	{ 'e', "explain", NULL, "every key with its help" },
+	{ 's', "set", "KEY=VALUE", "as given to a role" },
+	{ 0 },
+};
+
+static const struct cli_flag journal_flags[] = {
+	{ 'a', "after", "INDEX", "only entries after this one" },
+	{ 0 },
+};
+
+static const struct cli_flag none[] = { { 0 } };
+
+const struct cli_command cli_commands[] = {
+	/* group, name, synopsis, summary, details, options, arguments,
+	 * function */
+	{ "fs", "cat", "PATH...", "print files", NULL, none, 1, INT_MAX,
+	  cmd_cat },
+	{ "fs", "distributedLoad", "PATH", "the same as load", NULL, load_flags,
+	  1, 1, cmd_load },
+	{ "fs", "du", "PATH...", "how much there is, and how much is cached",
+	  NULL, du_flags, 1, INT_MAX, cmd_du },
+	{ "fs", "explain", "PATH", "where the bytes of a file are, and why",
+	  "For each worker that is alive: how many bytes of the file and of "
+	  "each of its blocks it has, and why the last open was a hit or a "
+	  "miss.",
+	  none, 1, 1, cmd_explain },
+	{ "fs", "free", "PATH...", "drop what is cached",
+	  "Directories with all that is below. Under-storage and names stay as "
+	  "they are.",
+	  none, 1, INT_MAX, cmd_free },
+	{ "fs", "help", "[COMMAND]", "show the commands, or one", NULL, none, 0,
+	  1, cmd_help },
+	{ "fs", "leader", "", "which master leads", NULL, none, 0, 0,
+	  cmd_leader },
+	{ "fs", "load", "PATH", "cache all that is below a path",
+	  "A job of the master: it goes on if this command is interrupted, "
+	  "and after a restart. It ends well only when every file was found "
+	  "complete in the cache.",
+	  load_flags, 1, 1, cmd_load },
+	{ "fs", "loadMetadata", "PATH", "look at under-storage again", NULL,
+	  load_metadata_flags, 1, 1, cmd_load_metadata },
+	{ "fs", "location", "PATH", "which workers have a file", NULL, none, 1,
+	  1, cmd_location },
+	{ "fs", "ls", "PATH...", "list directories",
+	  "Columns: mode, owner, group, bytes, PERSISTED, time of the last "
+	  "change, how much is cached or DIR, path.",
+	  ls_flags, 1, INT_MAX, cmd_ls },
+	{ "fs", "mount", "[PATH URI]",
+	  "attach under-storage; without arguments, what is attached",
+	  "The same URI again at the same path only changes the options. Keys "
+	  "are stored and sent encrypted, and shown as ******. Options are "
+	  "those of the storage, see UNDER-STORAGES in acached(1), and uid=, "
+	  "gid= and umask= (octal): how files appear.",
+	  mount_flags, 0, 2, cmd_mount },
+	{ "fs", "stat", "PATH", "what is known of a file", NULL, none, 1, 1,
+	  cmd_stat },
+	{ "fs", "unmount", "PATH", "detach under-storage",
+	  "What was cached of it goes; under-storage stays as it is.", none, 1,
+	  1, cmd_unmount },
+	{ "admin", "config", "", "the configuration that holds",
+	  "Each key with its value and where that comes from.", config_flags, 0,
+	  0, cmd_config },
+	{ "admin", "doctor", "", "look for what is wrong on this machine",
+	  "Each finding says how to mend it. 1 if there is a problem.", none, 0,
+	  0, cmd_doctor },
+	{ "admin", "help", "[COMMAND]", "show the commands, or one", NULL, none,
+	  0, 1, cmd_help },
+	{ "admin", "journal", "dump", "the journal, a line a record", NULL,
+	  journal_flags, 1, 1, cmd_journal },
+	{ "admin", "report", "", "the state of the cluster", NULL, none, 0, 0,
+	  cmd_report },
+	{ 0 },
+};
+
+const struct cli_command *cli_find(const char *group, const char *name)
+{
+	const struct cli_command *c;
+
+	for (c = cli_commands; c->group; c++)
+		if (strcmp(c->group, group) == 0 && strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
