@@ -290,6 +290,7 @@ void cli_close(struct cli *cli)
 	free(cli->values);
 	cli->client = NULL;
 	cli->values = NULL;
+	cli->n_values = 0;
 }
 
 /* One call that is waited for. */

@@ -1,113 +1,88 @@
-/* acached fs cat. */
+/* acached fs cat, head, tail. */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/mem.h"
-#include "cli/list.h"
+#include "cli/commands.h"
+#include "cli/content.h"
 #include "cli/text.h"
-#include "runtime/loop_uv.h"
 
-/* Bytes a read. */
-#define CHUNK (4u << 20)
+#define END_BYTES 1024 /* of head and tail, if no other number is given */
 
-struct cat {
+/* What to print of each file. */
+struct part {
 	struct cli *cli;
-	uint64_t id, length;
-	uint32_t mode;
-	struct client_read read;
-	ssize_t n;
-	bool done;
+	enum { ALL, HEAD, TAIL } which;
+	uint64_t bytes;
+	const char *path;
 };
 
-static int on_stat(void *arg, const struct dirent *e)
+static int on_bytes(void *arg, const void *buf, size_t n)
 {
-	struct cat *cat = arg;
+	const struct part *p = arg;
 
-	cat->id = e->attr.id;
-	cat->length = e->attr.length;
-	cat->mode = e->attr.mode;
+	if (fwrite(buf, 1, n, p->cli->out) != n)
+		return err_set(&p->cli->err, -errno, "%s: cannot write: %m",
+			       p->path);
 	return 0;
 }
 
-static void on_read(struct client_read *read, ssize_t n)
+static int print_part(void *arg, const char *path)
 {
-	struct cat *cat = container_of(read, struct cat, read);
-
-	cat->done = true;
-	cat->n = n;
-	loop_uv_stop(cat->cli->loop);
-}
-
-static ssize_t read_chunk(struct cat *cat, void *buf, uint64_t offset)
-{
-	cat->read = (struct client_read){
-		.id = cat->id,
-		.length = cat->length,
-		.offset = offset,
-		.buf = buf,
-		.len = CHUNK,
-	};
-	cat->done = false;
-	client_read(cat->cli->client, &cat->read, on_read);
-	while (!cat->done)
-		loop_uv_run(cat->cli->loop);
-	return cat->n;
-}
-
-static int copy(struct cat *cat, const char *path)
-{
-	char *buf = mem_alloc(CHUNK);
-	uint64_t offset;
-	ssize_t n = 0;
-	int rv = 0;
-
-	for (offset = 0; offset < cat->length && !rv; offset += (uint64_t)n) {
-		n = read_chunk(cat, buf, offset);
-		if (n <= 0)
-			rv = err_wrap(&cat->read.err, n ? (int)n : -EIO, "%s",
-				      path);
-		else if (fwrite(buf, 1, (size_t)n, cat->cli->out) != (size_t)n)
-			rv = err_set(&cat->read.err, -errno,
-				     "%s: cannot write: %m", path);
-	}
-	free(buf);
-	if (rv)
-		cat->cli->err = cat->read.err;
-	return rv;
-}
-
-static int cat_one(struct cli *cli, const char *path)
-{
-	struct cat cat = { .cli = cli };
-	int rv = list_self(cli, path, false, on_stat, &cat);
+	struct part *p = arg;
+	struct content c;
+	uint64_t from = 0, to;
+	int rv = content_open(&c, p->cli, path);
 
 	if (rv)
 		return rv;
-	if (S_ISDIR(cat.mode))
-		return err_set(&cli->err, -EISDIR, "%s: is a directory", path);
-	return copy(&cat, path);
+	to = c.length;
+	if (p->which == HEAD && p->bytes < c.length)
+		to = p->bytes;
+	if (p->which == TAIL && p->bytes < c.length)
+		from = c.length - p->bytes;
+	p->path = path;
+	return content_read(&c, from, to, on_bytes, p);
+}
+
+static int print_files(struct part *p, int argc, char **argv)
+{
+	if (p->cli->json)
+		return cli_misuse(p->cli,
+				  "--json: a file's content is no JSON");
+	return cli_each_path(p->cli, argc, argv, print_part, p);
 }
 
 int cmd_cat(struct cli *cli, int argc, char **argv)
 {
-	int i, rv, done = 0, failed = 0;
-	char *path;
+	struct part p = { .cli = cli, .which = ALL };
 
-	if (cli->json)
-		return cli_misuse(cli, "--json: a file's content is no JSON");
-	for (i = 0; i < argc; i++) {
-		rv = cli_path(cli, argv[i], &path);
-		if (rv)
-			return rv;
-		rv = cat_one(cli, path);
-		if (rv)
-			cli_failed_at(cli, argv[i]);
-		failed += rv != 0;
-		done += rv == 0;
-		free(path);
-	}
-	return !failed ? CLI_DONE : done ? CLI_PARTLY : CLI_FAILED;
+	return print_files(&p, argc, argv);
+}
+
+static int print_end(struct part *p, int argc, char **argv)
+{
+	const char *bytes = cli_flag_value(p->cli, 'c');
+
+	p->bytes = END_BYTES;
+	if (bytes && text_parse_size(bytes, &p->bytes))
+		return cli_misuse(p->cli,
+				  "--bytes %s: want a number, or one with K, "
+				  "M, G or T",
+				  bytes);
+	return print_files(p, argc, argv);
+}
+
+int cmd_head(struct cli *cli, int argc, char **argv)
+{
+	struct part p = { .cli = cli, .which = HEAD };
+
+	return print_end(&p, argc, argv);
+}
+
+int cmd_tail(struct cli *cli, int argc, char **argv)
+{
+	struct part p = { .cli = cli, .which = TAIL };
+
+	return print_end(&p, argc, argv);
 }

@@ -233,28 +233,20 @@ static int on_freed(void *arg, const void *reply)
 	return 0;
 }
 
+static int free_one(void *arg, const char *path)
+{
+	struct freed *f = arg;
+	const struct free_request req = { .path = text_bytes(path) };
+
+	f->path = path;
+	return cli_call(f->cli, RPC_MASTER_METHOD(free), &req, on_freed, f);
+}
+
 int cmd_free(struct cli *cli, int argc, char **argv)
 {
-	struct freed f = { .cli = cli,
-			   .json = cli->json ? json_array() : NULL };
-	int i, rv, done = 0, failed = 0;
-	struct free_request req;
-	char *path;
+	struct freed f = { .cli = cli };
 
-	for (i = 0; i < argc; i++) {
-		rv = cli_path(cli, argv[i], &path);
-		if (rv)
-			return rv;
-		f.path = path;
-		req = (struct free_request){ .path = text_bytes(path) };
-		rv = cli_call(cli, RPC_MASTER_METHOD(free), &req, on_freed, &f);
-		if (rv)
-			cli_failed_at(cli, argv[i]);
-		failed += rv != 0;
-		done += rv == 0;
-		free(path);
-	}
-	if (f.json)
-		cli_print_json(cli, f.json);
-	return !failed ? CLI_DONE : done ? CLI_PARTLY : CLI_FAILED;
+	f.json = cli->json ? json_array() : NULL;
+	return cli_end_json(cli, f.json,
+			    cli_each_path(cli, argc, argv, free_one, &f));
 }

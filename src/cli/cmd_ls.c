@@ -1,4 +1,4 @@
-/* acached fs ls, fs du: walks of the tree. */
+/* acached fs ls, du, count, test: names, without content. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,41 +6,17 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "cli/commands.h"
 #include "cli/list.h"
 #include "cli/text.h"
 
-/* Directories that are still to be walked, last in first out. */
-struct stack {
-	char **paths;
-	size_t n;
-};
-
-static void push(struct stack *s, char *path)
-{
-	s->paths = mem_resize(s->paths, s->n + 1, sizeof(*s->paths));
-	s->paths[s->n++] = path;
-}
-
-/* The last `n` in the opposite order, so that the first comes off first. */
-static void turn(struct stack *s, size_t n)
-{
-	size_t i = s->n - n, j = s->n;
-	char *path;
-
-	for (; j > i + 1; i++) {
-		path = s->paths[i];
-		s->paths[i] = s->paths[--j];
-		s->paths[j] = path;
-	}
-}
-
 struct ls {
 	struct cli *cli;
-	const char *dir; /* NULL: the entry's name is a whole path */
-	struct stack below;
+	struct list_walk walk;
 	json_t *json;
 };
 
+/* The columns are those of the old system. */
 static void print_entry(struct ls *ls, const struct dirent *e, const char *path)
 {
 	static const char *const cached[] = { "0%", "part", "100%" };
@@ -49,13 +25,9 @@ static void print_entry(struct ls *ls, const struct dirent *e, const char *path)
 
 	text_mode(mode, e->attr.mode);
 	text_time(when, sizeof(when), e->attr.mtime_ns / 1000000);
-	if (cli_flag(ls->cli, 'h'))
-		text_size(size, sizeof(size), e->attr.length);
-	else
-		snprintf(size, sizeof(size), "%llu",
-			 (unsigned long long)e->attr.length);
+	cli_size(ls->cli, size, e->attr.length);
 	fprintf(ls->cli->out, "%s  %-14s", mode, text_user(e->attr.uid));
-	fprintf(ls->cli->out, " %-14s %17s %15s %s %4s ",
+	fprintf(ls->cli->out, " %-14s %15s %15s %s %4s ",
 		text_group(e->attr.gid), size, "PERSISTED", when,
 		is_dir          ? "DIR"
 		: e->cached < 3 ? cached[e->cached]
@@ -80,178 +52,192 @@ static void add_json(struct ls *ls, const struct dirent *e, const char *path)
 	json_array_append_new(ls->json, o);
 }
 
-static int on_entry(void *arg, const struct dirent *e)
+static int on_ls_entry(void *arg, const struct dirent *e, const char *path)
 {
 	struct ls *ls = arg;
-	char *path = ls->dir ? list_join(ls->dir, &e->name)
-			     : mem_strn(e->name.ptr, e->name.len);
 
 	if (ls->json)
 		add_json(ls, e, path);
 	else
 		print_entry(ls, e, path);
-	if (S_ISDIR(e->attr.mode) && ls->dir && cli_flag(ls->cli, 'R'))
-		push(&ls->below, path);
-	else
-		free(path);
 	return 0;
 }
 
-/* Takes `path`. */
-static int ls_one(struct ls *ls, char *path)
+static int on_ls_self(void *arg, const struct dirent *e)
 {
-	const bool refresh = cli_flag(ls->cli, 'f');
-	size_t before = ls->below.n;
-	int rv;
+	char *path = mem_strn(e->name.ptr, e->name.len);
 
-	ls->dir = path;
-	rv = list_directory(ls->cli, path, refresh, on_entry, ls);
-	turn(&ls->below, ls->below.n - before);
-	if (rv == -ENOTDIR) {
-		ls->dir = NULL;
-		rv = list_self(ls->cli, path, refresh, on_entry, ls);
-	}
+	on_ls_entry(arg, e, path);
 	free(path);
-	return rv;
+	return 0;
 }
 
-static int ls_tree(struct ls *ls, char *path)
+static int compare_numbers(uint64_t a, uint64_t b)
 {
-	int rv = ls_one(ls, path);
-
-	while (!rv && ls->below.n)
-		rv = ls_one(ls, ls->below.paths[--ls->below.n]);
-	while (ls->below.n)
-		free(ls->below.paths[--ls->below.n]);
-	return rv;
+	return (a > b) - (a < b);
 }
 
-/* Of several arguments some may fail. */
-static int status(int done, int failed)
+static int by_size(const struct dirent *a, const struct dirent *b)
 {
-	return !failed ? CLI_DONE : done ? CLI_PARTLY : CLI_FAILED;
+	return compare_numbers(a->attr.length, b->attr.length);
+}
+
+static int by_mtime(const struct dirent *a, const struct dirent *b)
+{
+	return compare_numbers(a->attr.mtime_ns, b->attr.mtime_ns);
+}
+
+static int by_cached(const struct dirent *a, const struct dirent *b)
+{
+	return compare_numbers(a->cached, b->cached);
+}
+
+static const list_compare_fn orders[] = { list_compare_names, by_size, by_mtime,
+					  by_cached };
+
+static int ls_one(void *arg, const char *path)
+{
+	struct ls *ls = arg;
+
+	if (cli_flag(ls->cli, 'd'))
+		return list_self(ls->cli, path, ls->walk.refresh, on_ls_self,
+				 ls);
+	return list_walk(&ls->walk, path);
 }
 
 int cmd_ls(struct cli *cli, int argc, char **argv)
 {
-	struct ls ls = { .cli = cli, .json = cli->json ? json_array() : NULL };
-	int i, rv, done = 0, failed = 0;
-	char *path;
+	struct ls ls = { .cli = cli };
+	int rv, order = cli_choice(cli, OPT_SORT);
 
-	for (i = 0; i < argc; i++) {
-		rv = cli_path(cli, argv[i], &path);
-		if (rv)
-			return rv;
-		rv = ls_tree(&ls, path);
-		if (rv)
-			cli_failed_at(cli, argv[i]);
-		failed += rv != 0;
-		done += rv == 0;
-	}
-	free(ls.below.paths);
-	if (ls.json)
-		cli_print_json(cli, ls.json);
-	return status(done, failed);
+	if (order == CLI_NO_SUCH_CHOICE)
+		return CLI_USAGE;
+	ls.json = cli->json ? json_array() : NULL;
+	ls.walk = (struct list_walk){
+		.cli = cli,
+		.refresh = cli_flag(cli, 'f'),
+		.recursive = cli_flag(cli, 'R'),
+		.backwards = cli_flag(cli, 'r'),
+		.compare = order >= 0           ? orders[order]
+			   : cli_flag(cli, 'r') ? list_compare_names
+						: NULL,
+		.visit = on_ls_entry,
+		.arg = &ls,
+	};
+	rv = cli_each_path(cli, argc, argv, ls_one, &ls);
+	return cli_end_json(cli, ls.json, rv);
 }
 
-struct du {
+/* What lies below a path. */
+struct sum {
 	struct cli *cli;
-	const char *dir;
-	struct stack below;
-	uint64_t files, bytes, cached;
+	uint64_t files, dirs, bytes, cached;
+	json_t *json;
 };
 
-static int on_du_entry(void *arg, const struct dirent *e)
+static int on_sum_entry(void *arg, const struct dirent *e,
+			const char *path ATTR_UNUSED)
 {
-	struct du *du = arg;
+	struct sum *sum = arg;
 
 	if (S_ISDIR(e->attr.mode)) {
-		if (du->dir)
-			push(&du->below, list_join(du->dir, &e->name));
+		sum->dirs++;
 		return 0;
 	}
-	du->files++;
-	du->bytes += e->attr.length;
+	sum->files++;
+	sum->bytes += e->attr.length;
 	if (e->cached == 2)
-		du->cached += e->attr.length;
+		sum->cached += e->attr.length;
 	return 0;
 }
 
-static int du_tree(struct du *du, char *path)
+static int sum_tree(struct sum *sum, const char *path)
 {
-	int rv = 0;
+	struct list_walk w = {
+		.cli = sum->cli,
+		.recursive = true,
+		.visit = on_sum_entry,
+		.arg = sum,
+	};
 
-	push(&du->below, path);
-	while (!rv && du->below.n) {
-		char *dir = du->below.paths[--du->below.n];
-
-		du->dir = dir;
-		rv = list_directory(du->cli, dir, false, on_du_entry, du);
-		if (rv == -ENOTDIR)
-			rv = list_self(du->cli, dir, false, on_du_entry, du);
-		free(dir);
-	}
-	while (du->below.n)
-		free(du->below.paths[--du->below.n]);
-	return rv;
+	sum->files = sum->dirs = sum->bytes = sum->cached = 0;
+	return list_walk(&w, path);
 }
 
-static void print_du(const struct du *du, const char *path, json_t *json)
+static int du_one(void *arg, const char *path)
 {
+	struct sum *sum = arg;
 	char bytes[32], cached[32];
+	int rv = sum_tree(sum, path);
 
-	if (json) {
-		json_array_append_new(
-			json, json_pack("{s:o, s:I, s:I, s:I}", "path",
-					text_json(path, strlen(path)), "files",
-					(json_int_t)du->files, "bytes",
-					(json_int_t)du->bytes, "cached",
-					(json_int_t)du->cached));
-		return;
+	if (rv)
+		return rv;
+	if (sum->json) {
+		json_array_append_new(sum->json,
+				      json_pack("{s:o, s:I, s:I, s:I}", "path",
+						text_json(path, strlen(path)),
+						"files", (json_int_t)sum->files,
+						"bytes", (json_int_t)sum->bytes,
+						"cached",
+						(json_int_t)sum->cached));
+		return 0;
 	}
-	if (cli_flag(du->cli, 'h')) {
-		text_size(bytes, sizeof(bytes), du->bytes);
-		text_size(cached, sizeof(cached), du->cached);
-	} else {
-		snprintf(bytes, sizeof(bytes), "%llu",
-			 (unsigned long long)du->bytes);
-		snprintf(cached, sizeof(cached), "%llu",
-			 (unsigned long long)du->cached);
-	}
-	fprintf(du->cli->out, "%-16s %s (%llu%%)%*s ", bytes, cached,
-		(unsigned long long)(du->bytes ? du->cached * 100 / du->bytes
-					       : 0),
+	cli_size(sum->cli, bytes, sum->bytes);
+	cli_size(sum->cli, cached, sum->cached);
+	fprintf(sum->cli->out, "%-16s %s (%llu%%)%*s ", bytes, cached,
+		(unsigned long long)(sum->bytes ? sum->cached * 100 / sum->bytes
+						: 0),
 		4, "");
-	text_name(du->cli->out, path, strlen(path));
-	fputc('\n', du->cli->out);
+	text_name(sum->cli->out, path, strlen(path));
+	fputc('\n', sum->cli->out);
+	return 0;
 }
 
 int cmd_du(struct cli *cli, int argc, char **argv)
 {
-	json_t *json = cli->json ? json_array() : NULL;
-	int i, rv, done = 0, failed = 0;
-	char *path;
+	struct sum sum = { .cli = cli };
 
-	if (!json)
+	sum.json = cli->json ? json_array() : NULL;
+	if (!sum.json)
 		fprintf(cli->out, "%-16s %-19s %s\n", "File Size", "In acached",
 			"Path");
-	for (i = 0; i < argc; i++) {
-		struct du du = { .cli = cli };
+	return cli_end_json(cli, sum.json,
+			    cli_each_path(cli, argc, argv, du_one, &sum));
+}
 
-		rv = cli_path(cli, argv[i], &path);
-		if (rv)
-			return rv;
-		rv = du_tree(&du, mem_str(path));
-		if (rv)
-			cli_failed_at(cli, argv[i]);
-		else
-			print_du(&du, path, json);
-		failed += rv != 0;
-		done += rv == 0;
-		free(path);
-		free(du.below.paths);
+static int count_one(void *arg, const char *path)
+{
+	struct sum *sum = arg;
+	char bytes[32];
+	int rv = sum_tree(sum, path);
+
+	if (rv)
+		return rv;
+	if (sum->json) {
+		json_array_append_new(sum->json,
+				      json_pack("{s:o, s:I, s:I, s:I}", "path",
+						text_json(path, strlen(path)),
+						"files", (json_int_t)sum->files,
+						"directories",
+						(json_int_t)sum->dirs, "bytes",
+						(json_int_t)sum->bytes));
+		return 0;
 	}
-	if (json)
-		cli_print_json(cli, json);
-	return status(done, failed);
+	cli_size(sum->cli, bytes, sum->bytes);
+	fprintf(sum->cli->out, "%-25llu%-25llu%-15s\n",
+		(unsigned long long)sum->files, (unsigned long long)sum->dirs,
+		bytes);
+	return 0;
+}
+
+int cmd_count(struct cli *cli, int argc, char **argv)
+{
+	struct sum sum = { .cli = cli };
+
+	sum.json = cli->json ? json_array() : NULL;
+	if (!sum.json)
+		fprintf(cli->out, "%-25s%-25s%-15s\n", "File Count",
+			"Folder Count", "Folder Size");
+	return cli_end_json(cli, sum.json,
+			    cli_each_path(cli, argc, argv, count_one, &sum));
 }

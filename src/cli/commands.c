@@ -26,12 +26,42 @@ static const struct cli_flag ls_flags[] = {
 	{ 'R', "recursive", NULL, "also what is below" },
 	{ 'h', "human", NULL, "sizes for people" },
 	{ 'f', "refresh", NULL, "ask under-storage again" },
+	{ 'd', "directory", NULL,
+	  "directories themselves, not what is in them" },
+	{ 'r', "reverse", NULL, "in the opposite order" },
+	{ OPT_SORT, "sort", "path|size|lastModificationTime|inMemoryPercentage",
+	  "each directory's entries in this order" },
 	{ 0 },
 };
 
 static const struct cli_flag du_flags[] = {
 	{ 'h', "human", NULL, "sizes for people" },
 	{ 's', "summary", NULL, "one line an argument" },
+	{ 0 },
+};
+
+static const struct cli_flag human_flags[] = {
+	{ 'h', "human", NULL, "sizes for people" },
+	{ 0 },
+};
+
+static const struct cli_flag end_flags[] = {
+	{ 'c', "bytes", "N",
+	  "so many bytes instead of 1K; K, M, G and T are units" },
+	{ 0 },
+};
+
+static const struct cli_flag test_flags[] = {
+	{ 'd', NULL, NULL, "it is a directory" },
+	{ 'e', NULL, NULL, "it exists" },
+	{ 'f', NULL, NULL, "it is a file" },
+	{ 's', NULL, NULL, "it is not empty: has bytes, or entries" },
+	{ 'z', NULL, NULL, "it is a file of no bytes" },
+	{ 0 },
+};
+
+static const struct cli_flag checksum_flags[] = {
+	{ 'a', "algorithm", "md5|sha256|crc32c", "instead of md5" },
 	{ 0 },
 };
 
@@ -63,6 +93,13 @@ const struct cli_command cli_commands[] = {
 	 * function */
 	{ "fs", "cat", "PATH...", "print files", NULL, none, 1, INT_MAX,
 	  cmd_cat },
+	{ "fs", "checksum", "PATH...", "a checksum of the content of files",
+	  "Read through the cache. Of several files each line ends with the "
+	  "path.",
+	  checksum_flags, 1, INT_MAX, cmd_checksum },
+	{ "fs", "count", "PATH...", "how many files, directories and bytes",
+	  "Of all that is below; the directory itself is not counted.",
+	  human_flags, 1, INT_MAX, cmd_count },
 	{ "fs", "distributedLoad", "PATH", "the same as load", NULL, load_flags,
 	  1, 1, cmd_load },
 	{ "fs", "du", "PATH...", "how much there is, and how much is cached",
@@ -76,6 +113,12 @@ const struct cli_command cli_commands[] = {
 	  "Directories with all that is below. Under-storage and names stay as "
 	  "they are.",
 	  none, 1, INT_MAX, cmd_free },
+	{ "fs", "getCapacityBytes", "", "the room of all workers",
+	  "Of those that are alive.", none, 0, 0, cmd_capacity },
+	{ "fs", "getUsedBytes", "", "how much of it is used",
+	  "Of the workers that are alive.", none, 0, 0, cmd_used },
+	{ "fs", "head", "PATH...", "print the first bytes of files", NULL,
+	  end_flags, 1, INT_MAX, cmd_head },
 	{ "fs", "help", "[COMMAND]", "show the commands, or one", NULL, none, 0,
 	  1, cmd_help },
 	{ "fs", "leader", "", "which master leads", NULL, none, 0, 0,
@@ -93,6 +136,8 @@ const struct cli_command cli_commands[] = {
 	  "Columns: mode, owner, group, bytes, PERSISTED, time of the last "
 	  "change, how much is cached or DIR, path.",
 	  ls_flags, 1, INT_MAX, cmd_ls },
+	{ "fs", "masterInfo", "", "which master leads, and which there are",
+	  NULL, none, 0, 0, cmd_master_info },
 	{ "fs", "mount", "[PATH URI]",
 	  "attach under-storage; without arguments, what is attached",
 	  "The same URI again at the same path only changes the options. Keys "
@@ -102,6 +147,12 @@ const struct cli_command cli_commands[] = {
 	  mount_flags, 0, 2, cmd_mount },
 	{ "fs", "stat", "PATH", "what is known of a file", NULL, none, 1, 1,
 	  cmd_stat },
+	{ "fs", "tail", "PATH...", "print the last bytes of files", NULL,
+	  end_flags, 1, INT_MAX, cmd_tail },
+	{ "fs", "test", "PATH", "a question about a path, for scripts",
+	  "The status is 0 for yes, 1 for no, and 3 if that could not be found "
+	  "out.",
+	  test_flags, 1, 1, cmd_test },
 	{ "fs", "unmount", "PATH", "detach under-storage",
 	  "What was cached of it goes; under-storage stays as it is.", none, 1,
 	  1, cmd_unmount },

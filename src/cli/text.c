@@ -1,5 +1,7 @@
 #include "cli/text.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -20,6 +22,31 @@ void text_size(char *out, size_t size, uint64_t bytes)
 	for (; value >= 1024 && i + 1 < ARRAY_SIZE(units); i++)
 		value /= 1024;
 	snprintf(out, size, i ? "%.2f%s" : "%.0f%s", value, units[i]);
+}
+
+int text_parse_size(const char *s, uint64_t *out)
+{
+	static const char units[] = "KMGTP";
+	const char *unit;
+	unsigned shift = 0;
+	uint64_t n;
+	char *end;
+
+	if (s[0] < '0' || s[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(s, &end, 10);
+	unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+	}
+	if (*end == 'B' || *end == 'b')
+		end++;
+	if (errno || *end || n > UINT64_MAX >> shift)
+		return -EINVAL;
+	*out = n << shift;
+	return 0;
 }
 
 void text_time(char *out, size_t size, uint64_t ms)

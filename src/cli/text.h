@@ -10,6 +10,8 @@
 
 /* "17B", "292.97KB", "1.50GB": binary units, as the old system printed them. */
 void text_size(char *out, size_t size, uint64_t bytes);
+/* "17", "4K", "1KB", "1.5" is none: 0, or -EINVAL. */
+int text_parse_size(const char *s, uint64_t *out);
 /* "11-23-2026 03:00:17:069", local time. */
 void text_time(char *out, size_t size, uint64_t ms);
 /* "drwxr-xr-x". */

@@ -346,10 +346,11 @@ class Cluster:
 
     # commands
 
-    def run(self, *argv, check=True, env=None, seconds=60, **kw):
+    def run(self, *argv, check=True, env=None, seconds=60, text=True,
+            **kw):
         """acached with these arguments, which ends by itself."""
         p = subprocess.run([self.program] + [str(a) for a in argv],
-                           capture_output=True, text=True, env=env or
+                           capture_output=True, text=text, env=env or
                            self.env(), timeout=seconds,
                            stdin=subprocess.DEVNULL, **kw)
         if check and p.returncode:

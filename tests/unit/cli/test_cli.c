@@ -10,6 +10,8 @@ static struct fixture {
 	struct cli cli;
 	char *out, *errors;
 	size_t out_len, errors_len;
+	char *text; /* of completion */
+	size_t text_len;
 } f;
 
 static int setup(void **state ATTR_UNUSED)
@@ -27,6 +29,7 @@ static int teardown(void **state ATTR_UNUSED)
 	fclose(f.cli.errors);
 	free(f.out);
 	free(f.errors);
+	free(f.text);
 	return 0;
 }
 
@@ -126,8 +129,31 @@ static void completes(const char *a, const char *b, const char *c,
 static void completion_asks_the_same_table(void **state ATTR_UNUSED)
 {
 	completes("fs", "lo", NULL, "load\nloadMetadata\nlocation\n");
-	completes("fs", "ls", "--re", "--recursive\n--refresh\n");
+	completes("fs", "ls", "--re", "--recursive\n--refresh\n--reverse\n");
 	completes("admin", "rep", NULL, "report\n");
+	completes("fs", "ls", "--so", "--sort\n");
+}
+
+static void a_choice_completes_by_its_words(void **state ATTR_UNUSED)
+{
+	char *argv[] = { (char *)(uintptr_t) "fs",
+			 (char *)(uintptr_t) "checksum",
+			 (char *)(uintptr_t) "--algorithm",
+			 (char *)(uintptr_t) "" };
+	FILE *out = open_memstream(&f.text, &f.text_len);
+
+	assert_int_equal(cli_complete(out, 4, argv), CLI_DONE);
+	fclose(out);
+	assert_string_equal(f.text, "md5\nsha256\ncrc32c\n");
+}
+
+static void what_is_no_choice_is_misuse(void **state ATTR_UNUSED)
+{
+	assert_int_equal(run("fs", "checksum -a sha1 /x"), CLI_USAGE);
+	assert_non_null(strstr(f.errors, "--algorithm sha1: want one of "
+					 "md5|sha256|crc32c"));
+	assert_int_equal(run("fs", "test /x"), CLI_USAGE);
+	assert_int_equal(run("fs", "head -c 1.5 /x"), CLI_USAGE);
 }
 
 TEST_MAIN(TEST_WITH(help_shows_every_command),
@@ -136,4 +162,6 @@ TEST_MAIN(TEST_WITH(help_shows_every_command),
 	  TEST_WITH(a_relative_path_needs_a_mountpoint),
 	  TEST_WITH(no_cluster_is_said_at_once),
 	  TEST_WITH(paths_of_the_namespace_are_absolute),
-	  TEST_WITH(completion_asks_the_same_table))
+	  TEST_WITH(completion_asks_the_same_table),
+	  TEST_WITH(a_choice_completes_by_its_words),
+	  TEST_WITH(what_is_no_choice_is_misuse))

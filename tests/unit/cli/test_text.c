@@ -1,5 +1,6 @@
 #include "lib/test.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,29 @@ static void sizes_are_in_binary_units(void **state ATTR_UNUSED)
 	assert_string_equal(size(1023), "1023B");
 	assert_string_equal(size(300000), "292.97KB");
 	assert_string_equal(size(UINT64_C(3) << 29), "1.50GB");
+}
+
+static void sizes_are_read(void **state ATTR_UNUSED)
+{
+	static const char *const wrong[] = { "",
+					     "-1",
+					     "1.5",
+					     "K",
+					     "1KK",
+					     "1X",
+					     "99999999999999999999",
+					     "17179869184G" };
+	uint64_t n;
+	size_t i;
+
+	assert_int_equal(text_parse_size("17", &n), 0);
+	assert_int_equal(n, 17);
+	assert_int_equal(text_parse_size("4k", &n), 0);
+	assert_int_equal(n, 4096);
+	assert_int_equal(text_parse_size("2GB", &n), 0);
+	assert_int_equal(n, UINT64_C(2) << 30);
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_int_equal(text_parse_size(wrong[i], &n), -EINVAL);
 }
 
 static void modes_look_as_ls_shows_them(void **state ATTR_UNUSED)
@@ -66,5 +90,6 @@ static void what_is_no_utf8_is_replaced(void **state ATTR_UNUSED)
 	is_json("\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd");
 }
 
-TEST_MAIN(TEST(sizes_are_in_binary_units), TEST(modes_look_as_ls_shows_them),
-	  TEST(a_name_cannot_forge_a_line), TEST(what_is_no_utf8_is_replaced))
+TEST_MAIN(TEST(sizes_are_in_binary_units), TEST(sizes_are_read),
+	  TEST(modes_look_as_ls_shows_them), TEST(a_name_cannot_forge_a_line),
+	  TEST(what_is_no_utf8_is_replaced))

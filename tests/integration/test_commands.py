@@ -1,0 +1,209 @@
+"""Commands, each against what it must print; columns as the old system had."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+
+import pytest
+
+import acached
+import data
+
+
+@pytest.fixture(scope="module")
+def one(program):
+    """A cluster for tests that leave it as it is, over a directory at /."""
+    top = tempfile.mkdtemp(prefix="ac-")
+    source = os.path.join(top, "source")
+    os.makedirs(os.path.join(source, "cli", "sub"))
+    for name, size in (("cli/a.txt", 0), ("cli/sub/b.bin", 300000),
+                       ("cli/big", 9000001)):
+        data.fill(os.path.join(source, name), size, 7)
+    with open(os.path.join(source, "cli/a.txt"), "w") as f:
+        f.write("hello\n")
+    open(os.path.join(source, "empty"), "w").close()
+    os.mkdir(os.path.join(source, "void"))
+    c = acached.Cluster(os.path.join(top, "c"), program)
+    c.source = source
+    c.start("--ufs", "file://" + source, mountpoint=False)
+    yield c
+    c.destroy()
+    shutil.rmtree(top, ignore_errors=True)
+
+
+def text_of(c, *words):
+    return c.fs(*words).stdout
+
+
+def columns(line):
+    """Where each word of a line begins or ends, whichever is fixed."""
+    return [(m.start(), m.end()) for m in re.finditer(r"\S+", line)]
+
+
+# As real Alluxio 2.9.6 printed it.
+LS = """\
+drwxr-xr-x  root           root                         1       PERSISTED \
+11-23-2026 03:00:17:071  DIR /l/cli/sub
+-rw-r--r--  root           root                    300000       PERSISTED \
+11-23-2026 03:00:17:071   0% /l/cli/sub/b.bin
+-rw-r--r--  root           root                         6       PERSISTED \
+11-23-2026 03:00:17:069 100% /l/cli/a.txt
+"""
+
+
+def test_ls_has_the_columns_of_the_old_system(one):
+    theirs = [columns(line) for line in LS.splitlines()]
+    one.fs("load", "/cli/a.txt")
+    acached.wait_for("the master knows", lambda: "100%" in
+                     text_of(one, "ls", "/cli/a.txt"))
+    ours = {line.split()[-1]: line
+            for line in text_of(one, "ls", "-R", "/cli").splitlines()}
+    for path, theirs in zip(("/cli/sub", "/cli/sub/b.bin", "/cli/a.txt"),
+                            LS.splitlines()):
+        line = ours[path]
+        a, b = columns(theirs), columns(line)
+        assert len(a) == len(b) == 9, line
+        for i in (0, 1, 2, 8):  # begin where theirs do
+            assert a[i][0] == b[i][0], (theirs, line)
+        for i in (3, 4, 5, 6, 7):  # end where theirs do
+            assert a[i][1] == b[i][1], (theirs, line)
+        assert line.split()[0] == theirs.split()[0]
+    assert "292.97KB" in text_of(one, "ls", "-h", "/cli/sub/b.bin")
+
+
+def names(text):
+    return [line.split()[-1].rpartition("/")[2] for line in text.splitlines()]
+
+
+def test_ls_sorts(one):
+    def ls(*words):
+        return names(text_of(one, "ls", "/cli", *words))
+    os.utime(os.path.join(one.source, "cli/big"), (1000, 1000))
+    assert ls("--sort", "path", "-f") == ["a.txt", "big", "sub"]
+    assert ls("-r") == ["sub", "big", "a.txt"]
+    by_size = ls("--sort", "size")
+    assert by_size.index("a.txt") < by_size.index("big")
+    assert ls("--sort", "size", "-r") == by_size[::-1]
+    assert ls("--sort", "lastModificationTime")[0] == "big"
+    assert ls("--sort", "inMemoryPercentage")[-1] == "a.txt"  # was loaded
+    assert names(text_of(one, "ls", "-d", "/cli")) == ["cli"]
+    deep = names(text_of(one, "ls", "-R", "--sort", "path", "-r", "/cli"))
+    assert deep == ["sub", "big", "a.txt", "b.bin"]
+    p = one.fs("ls", "--sort", "colour", "/cli", check=False)
+    assert p.returncode == 2 and "size|lastModificationTime" in p.stderr
+
+
+def content(c, name):
+    with open(os.path.join(c.source, name), "rb") as f:
+        return f.read()
+
+
+def raw(c, *words):
+    return c.fs(*words, text=False).stdout
+
+
+def test_head_and_tail_print_the_ends(one):
+    big = content(one, "cli/big")
+    assert raw(one, "head", "/cli/big") == big[:1024]
+    assert raw(one, "tail", "/cli/big") == big[-1024:]
+    assert raw(one, "head", "-c", "5M", "/cli/big") == big[:5 << 20]
+    assert raw(one, "tail", "-c", "5000001", "/cli/big") == big[-5000001:]
+    assert raw(one, "tail", "-c", "1T", "/cli/a.txt", "/empty") == b"hello\n"
+    p = one.fs("head", "-c", "many", "/cli/big", check=False)
+    assert p.returncode == 2 and "many" in p.stderr
+    p = one.fs("tail", "/cli", check=False)
+    assert p.returncode == 1 and "/cli: is a directory" in p.stderr
+    assert one.fs("head", "/none", "/cli/a.txt", check=False).returncode == 3
+
+
+def crc32c(body):
+    table = []
+    for n in range(256):
+        for _ in range(8):
+            n = (n >> 1) ^ (0x82f63b78 if n & 1 else 0)
+        table.append(n)
+    crc = 0xffffffff
+    for byte in body:
+        crc = table[(crc ^ byte) & 0xff] ^ (crc >> 8)
+    return "%08x" % (crc ^ 0xffffffff)
+
+
+def test_checksums_are_of_the_content(one):
+    big, b = content(one, "cli/big"), content(one, "cli/sub/b.bin")
+    # The old system: "md5sum: b1946ac92492d2347c6235b4d2611184"
+    assert text_of(one, "checksum", "/cli/a.txt") == \
+        "md5sum: b1946ac92492d2347c6235b4d2611184\n"
+    assert text_of(one, "checksum", "-a", "sha256", "/cli/big") == \
+        "sha256sum: %s\n" % hashlib.sha256(big).hexdigest()
+    assert text_of(one, "checksum", "--algorithm", "crc32c", "/empty",
+                   "/cli/sub/b.bin") == \
+        "crc32csum: 00000000  /empty\ncrc32csum: %s  /cli/sub/b.bin\n" % \
+        crc32c(b)
+    assert one.fs_json("checksum", "/cli/big") == [{
+        "path": "/cli/big", "algorithm": "md5",
+        "checksum": hashlib.md5(big).hexdigest()}]
+    p = one.fs("checksum", "-a", "sha1", "/empty", check=False)
+    assert p.returncode == 2 and "md5|sha256|crc32c" in p.stderr
+    p = one.fs("checksum", "/none", "--json", check=False)
+    assert p.returncode == 1 and "/none: No such file" in p.stderr
+
+
+# As real Alluxio 2.9.6 printed it.
+COUNT = """\
+File Count               Folder Count             Folder Size    
+2                        1                        300006         
+"""  # noqa: W291
+
+
+def test_count_is_printed_as_the_old_system_did(one):
+    assert text_of(one, "count", "/cli") == COUNT.replace(
+        "2  ", "3  ", 1).replace("300006 ", "9300007")
+    assert one.fs_json("count", "/cli/sub", "/cli/a.txt") == [
+        {"path": "/cli/sub", "files": 1, "directories": 0, "bytes": 300000},
+        {"path": "/cli/a.txt", "files": 1, "directories": 0, "bytes": 6}]
+    assert "8.87MB" in text_of(one, "count", "-h", "/cli")
+    assert one.fs("count", "/none", check=False).returncode == 1
+
+
+def test_test_answers_by_its_status(one):
+    def test(letter, path):
+        return one.fs("test", letter, path, check=False).returncode
+    yes = {"-d": ("/cli", "/void", "/"), "-f": ("/cli/a.txt", "/empty"),
+           "-e": ("/cli", "/empty"), "-z": ("/empty",),
+           "-s": ("/cli", "/cli/a.txt")}
+    no = {"-d": ("/empty", "/none"), "-f": ("/cli", "/none/x"),
+          "-e": ("/none", "/empty/x"), "-z": ("/cli/a.txt", "/void", "/none"),
+          "-s": ("/void", "/empty", "/none")}
+    for letter, paths in yes.items():
+        assert [test(letter, p) for p in paths] == [0] * len(paths), letter
+    for letter, paths in no.items():
+        assert [test(letter, p) for p in paths] == [1] * len(paths), letter
+    assert test("-l", "/cli") == 2
+    assert one.fs("test", "/cli", check=False).returncode == 2
+    assert one.run("fs", "test", "-e", "/", "--state", "/nonexistent",
+                   check=False).returncode == 3
+    assert one.fs_json("test", "-d", "/cli") == {"answer": True}
+
+
+def test_capacity_used_and_master_are_told(one):
+    acached.wait_for("the worker is known", lambda: one.fs_json(
+        "getCapacityBytes")["capacity"])
+    capacity = one.fs_json("getCapacityBytes")["capacity"]
+    assert text_of(one, "getCapacityBytes") == \
+        "Capacity Bytes: %d\n" % capacity
+    assert re.fullmatch(r"Used Bytes: \d+\n", text_of(one, "getUsedBytes"))
+    assert one.fs_json("getUsedBytes")["used"] < capacity
+    # "Current leader master: localhost/<unresolved>:21900"
+    # "All masters: [localhost/<unresolved>:21900]"
+    m = re.fullmatch(r"Current leader master: (\S+:\d+)\n"
+                     r"All masters: \[(\S+:\d+)\]\n",
+                     text_of(one, "masterInfo"))
+    assert m and m.group(1) == m.group(2)
+    leader = one.fs_json("masterInfo")["leader"]
+    assert leader == m.group(1)
+    p = one.run("fs", "masterInfo", "--master", leader, "--state", one.state)
+    assert leader in p.stdout
+    json.loads(one.fs("masterInfo", "--json").stdout)
