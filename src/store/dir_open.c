@@ -86,6 +86,21 @@ static struct entry *owner_of(struct dir *d, const char *name)
 	return e && e->dir == d && e->seq == seq ? e : NULL;
 }
 
+/* The process may have died between a page and its record. */
+static void measure(struct entry *e, int dir, const char *name)
+{
+	struct stat st;
+	uint64_t used;
+
+	if (e->size <= STORE_PAGE || fstatat(dir, name, &st, 0) < 0)
+		return;
+	used = entry_disk_bytes(e->size, &st);
+	if (used == e->used)
+		return;
+	entry_resize_locked(e, used);
+	index_resized_locked(e);
+}
+
 /* Removes what is not in the index, and marks what is. */
 static void sweep_subdir(struct dir *d, DIR *dir)
 {
@@ -96,10 +111,12 @@ static void sweep_subdir(struct dir *d, DIR *dir)
 		if (de->d_name[0] == '.')
 			continue;
 		e = owner_of(d, de->d_name);
-		if (e)
+		if (e) {
 			e->found = true;
-		else
+			measure(e, dirfd(dir), de->d_name);
+		} else {
 			unlinkat(dirfd(dir), de->d_name, 0);
+		}
 	}
 }
 
@@ -228,6 +245,7 @@ int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 	else
 		forget_lost(d);
 	fit(d);
+	index_flush(d);
 	if (s->loop) {
 		d->reaper = mem_alloc(sizeof(*d->reaper));
 		d->checker = mem_alloc(sizeof(*d->checker));

@@ -134,6 +134,8 @@ struct store {
 	struct dir dirs[];
 };
 
+struct stat;
+
 struct change {
 	uint64_t file;
 	enum store_change what;
@@ -169,6 +171,13 @@ uint64_t entry_present(const struct entry *e, uint64_t offset, uint64_t len);
  * that lie in it whole; *bad is the first offset that does not. */
 bool entry_check(const struct entry *e, const void *buf, uint64_t offset,
 		 size_t len, uint64_t *bad);
+/* What a file system may add to a sparse file that has several extents; it may
+ * do so as late as when it writes the data back. */
+uint64_t entry_extents_share(uint64_t size);
+/* What a file of `size` takes. */
+uint64_t entry_disk_bytes(uint64_t size, const struct stat *st);
+/* It is known to take `used` bytes. */
+void entry_resize_locked(struct entry *e, uint64_t used);
 void entry_path(const struct entry *e, char path[40]);
 /* An open backing file or -errno. */
 int entry_open_file(const struct entry *e, int flags);

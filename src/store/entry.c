@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/crc32c.h"
 #include "base/mem.h"
@@ -95,6 +96,23 @@ bool entry_check(const struct entry *e, const void *buf, uint64_t offset,
 		}
 	}
 	return true;
+}
+
+uint64_t entry_extents_share(uint64_t size)
+{
+	return size > STORE_PAGE ? DISK_UNIT : 0;
+}
+
+uint64_t entry_disk_bytes(uint64_t size, const struct stat *st)
+{
+	return (uint64_t)st->st_blocks * 512 + INODE_SHARE +
+	       entry_extents_share(size);
+}
+
+void entry_resize_locked(struct entry *e, uint64_t used)
+{
+	e->dir->entry_bytes += used - e->used;
+	e->used = e->node.size = used;
 }
 
 void entry_path(const struct entry *e, char path[40])

@@ -27,18 +27,12 @@ struct fill {
 	uint64_t on_disk; /* of the whole file, when written */
 };
 
-/* What a file system may add to a sparse file that has several extents; it may
- * do so as late as when it writes the data back. */
-static uint64_t extents_share(const struct store_req *req)
-{
-	return req->file_size > STORE_PAGE ? DISK_UNIT : 0;
-}
-
 static uint64_t room_for(const struct store_req *req, bool is_new)
 {
 	uint64_t room = (req->len + DISK_UNIT - 1) / DISK_UNIT * DISK_UNIT;
 
-	return room + extents_share(req) + (is_new ? INODE_SHARE : 0);
+	return room + entry_extents_share(req->file_size) +
+	       (is_new ? INODE_SHARE : 0);
 }
 
 static bool is_present(const struct entry *e, const struct store_req *req)
@@ -158,9 +152,7 @@ static int write_data(struct fill *f, int fd)
 	rv = file_write_at(fd, req->buf, req->len, req->offset);
 	if (!rv && fstat(fd, &st) < 0)
 		rv = -errno;
-	f->on_disk = rv ? 0
-			: (uint64_t)st.st_blocks * 512 + INODE_SHARE +
-				     extents_share(req);
+	f->on_disk = rv ? 0 : entry_disk_bytes(req->file_size, &st);
 	return rv;
 }
 
@@ -191,18 +183,19 @@ static void sum_chunks(struct fill *f)
 }
 
 /* What the file really takes, unless others are still at it: as the fill saw
- * that looked last, which need not be the one that ends last. */
-static void settle_locked(struct fill *f)
+ * that looked last, which need not be the one that ends last.  True if that is
+ * known now. */
+static bool settle_locked(struct fill *f)
 {
 	struct entry *e = f->entry;
 
 	if (f->on_disk > e->on_disk)
 		e->on_disk = f->on_disk;
-	if (e->fills == 0 && e->on_disk) {
-		e->dir->entry_bytes += e->on_disk - e->used;
-		e->used = e->node.size = e->on_disk;
-		e->on_disk = 0;
-	}
+	if (e->fills || !e->on_disk)
+		return false;
+	entry_resize_locked(e, e->on_disk);
+	e->on_disk = 0;
+	return true;
 }
 
 static void present_locked(struct fill *f)
@@ -216,7 +209,7 @@ static void present_locked(struct fill *f)
 		e->words[chunk + i] = f->sums[i];
 	for (i = 0; i < entry_pages(req->len); i++)
 		entry_set(e, req->offset / STORE_PAGE + i);
-	settle_locked(f);
+	(void)settle_locked(f);
 	index_filled_locked(e, chunk, n);
 	if (first)
 		store_changed_locked(req->store, req->file, STORE_ADDED);
@@ -240,8 +233,8 @@ static void end(struct fill *f, int rv)
 		dir_doom_locked(e, &gone);
 	else if (!e->doomed && !is_present(e, f->req))
 		present_locked(f);
-	else if (!e->doomed) /* another was quicker */
-		settle_locked(f);
+	else if (!e->doomed && settle_locked(f)) /* another was quicker */
+		index_resized_locked(e);
 	dir_put_locked(e, &gone);
 	mutex_unlock(&s->mutex);
 	dir_remove_all(&gone);

@@ -101,6 +101,17 @@ void index_filled_locked(struct entry *e, uint64_t first, uint64_t n)
 	queue_filled(&e->dir->pending, e, first, n);
 }
 
+void index_resized_locked(const struct entry *e)
+{
+	const uint64_t per_page = STORE_PAGE / CHUNK;
+	uint64_t first = 0, n;
+
+	while (!entry_has(e, first / per_page))
+		first += per_page;
+	n = entry_chunks(e->size) - first;
+	queue_filled(&e->dir->pending, e, first, n < per_page ? n : per_page);
+}
+
 void index_removed_locked(const struct entry *e)
 {
 	struct record r = {
@@ -373,8 +384,7 @@ static void read_filled(struct dir *d, const struct record *r)
 	for (page = r->first / per_page;
 	     page * per_page < r->first + (uint64_t)r->n; page++)
 		entry_set(e, page);
-	d->entry_bytes += r->used - e->used;
-	e->used = e->node.size = r->used;
+	entry_resize_locked(e, r->used);
 }
 
 static void read_removed(struct dir *d, const struct record *r)
@@ -532,6 +542,7 @@ int index_open(struct dir *d, bool *clean, struct err *err)
 	int rv;
 
 	*clean = false;
+	unlinkat(d->fd, NEW_NAME, 0); /* of one that died writing it */
 	rv = load(d, clean, &again, err);
 	if (rv)
 		return rv;

@@ -23,6 +23,8 @@ void index_close(struct dir *d, bool clean);
 
 /* Pages of `e` are present now: `n` chunks from `first` on. */
 void index_filled_locked(struct entry *e, uint64_t first, uint64_t n);
+/* It has pages, and takes another number of bytes on disk than was said. */
+void index_resized_locked(const struct entry *e);
 void index_removed_locked(const struct entry *e);
 
 /* Writes what is queued, and perhaps the whole index again, unless another

@@ -1,7 +1,9 @@
 STORE_FIXTURE = %D%/store_fixture.c %D%/store_fixture.h
+STORE_WORKLOAD = $(STORE_FIXTURE) %D%/workload.c %D%/workload.h
 check_PROGRAMS += %D%/test_check
 check_PROGRAMS += %D%/test_faults
 check_PROGRAMS += %D%/test_index
+check_PROGRAMS += %D%/test_kill
 check_PROGRAMS += %D%/test_room
 check_PROGRAMS += %D%/test_store
 %C%_test_check_SOURCES = %D%/test_check.c $(STORE_FIXTURE)
@@ -15,6 +17,12 @@ check_PROGRAMS += %D%/test_store
 	-Wl,--wrap=preadv2,--wrap=ftruncate
 %C%_test_index_SOURCES = %D%/test_index.c $(STORE_FIXTURE)
 %C%_test_index_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_kill_SOURCES = %D%/test_kill.c $(STORE_WORKLOAD)
+%C%_test_kill_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_kill_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=open,--wrap=openat,--wrap=mkdirat,--wrap=unlinkat \
+	-Wl,--wrap=renameat,--wrap=ftruncate,--wrap=close \
+	-Wl,--wrap=write,--wrap=pwrite
 %C%_test_room_SOURCES = %D%/test_room.c $(STORE_FIXTURE)
 %C%_test_room_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
 %C%_test_store_SOURCES = %D%/test_store.c $(STORE_FIXTURE)

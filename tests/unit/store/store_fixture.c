@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "lib/sim.h"
 #include "lib/tempdir.h"
+#include "runtime/loop_uv.h"
 
 struct fixture f;
 
@@ -41,8 +42,9 @@ void store_start(void)
 		.dirs = &dir,
 		.n_dirs = 1,
 		.block_size = 256 * MIB,
-		.cluster = cluster,
+		.cluster = f.cluster,
 		.evictor = f.evictor,
+		.threads = f.threads,
 		.loop = f.loop,
 		.failed = on_failed,
 	};
@@ -53,11 +55,29 @@ void store_start(void)
 	store_on_let_go(f.store, on_let_go, NULL);
 }
 
+static void on_last(struct task *t ATTR_UNUSED)
+{
+	loop_uv_stop(f.loop);
+}
+
+/* All that is to come now comes. */
+static void run_loop(void)
+{
+	struct task last;
+
+	if (!f.threads) {
+		sim_run(f.loop, 0);
+		return;
+	}
+	loop_post(f.loop, &last, on_last);
+	loop_uv_run(f.loop);
+}
+
 void store_stop(void)
 {
 	store_close(f.store);
 	f.store = NULL;
-	sim_run(f.loop, 0);
+	run_loop();
 }
 
 /* What a killed process leaves: the directory as it was when it had the store
@@ -77,7 +97,11 @@ void store_crash(void)
 
 int setup(void **state ATTR_UNUSED)
 {
-	f = (struct fixture){ .capacity = 64 * MIB, .evictor = "lru" };
+	f = (struct fixture){
+		.capacity = 64 * MIB,
+		.evictor = "lru",
+		.cluster = cluster,
+	};
 	f.loop = sim_new();
 	f.parent = tempdir_make();
 	f.dir = mem_printf("%s/cache", f.parent);
@@ -98,13 +122,15 @@ int teardown(void **state ATTR_UNUSED)
 void pattern(uint64_t file, uint64_t offset, void *buf, size_t len)
 {
 	uint8_t *to = buf;
-	uint64_t word;
+	uint64_t word = 0;
 	size_t i;
 
-	for (i = 0; i < len; i++) {
-		word = (file * 1000003 + (offset + i) / 8 + 1) *
-		       UINT64_C(0x9e3779b97f4a7c15);
-		to[i] = (uint8_t)(word >> (offset + i) % 8 * 8);
+	for (i = 0; i < len; i++, word >>= 8) {
+		if (i == 0 || (offset + i) % 8 == 0)
+			word = ((file * 1000003 + (offset + i) / 8 + 1) *
+				UINT64_C(0x9e3779b97f4a7c15)) >>
+			       (offset + i) % 8 * 8;
+		to[i] = (uint8_t)word;
 	}
 }
 
@@ -140,7 +166,9 @@ static void prepare(struct one *one, uint64_t file, uint64_t size,
 static ssize_t finish(struct one *one)
 {
 	assert_int_equal(one->calls, 0);
-	sim_run(f.loop, 0);
+	run_loop();
+	while (f.threads && !one->calls)
+		loop_uv_run_once(f.loop);
 	assert_int_equal(one->calls, 1);
 	free(one->req.buf);
 	return one->result;

@@ -16,7 +16,9 @@ struct fixture {
 	char *parent;
 	uint64_t capacity;
 	const char *evictor;
-	unsigned failures; /* of directories, as reported */
+	const uint8_t *cluster; /* NULL: as the directory knows */
+	unsigned threads;       /* 0: on a simulated loop */
+	unsigned failures;      /* of directories, as reported */
 	uint64_t let_go[64];
 	size_t n_let_go;
 };
