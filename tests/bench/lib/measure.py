@@ -1,0 +1,76 @@
+"""One measurement, medians of several, and targets."""
+
+import statistics
+
+from world import KINDS
+
+MIB = 1 << 20
+
+
+def measured(world, system, data, action):
+    """What `action`, which gives the reader's words, took of everybody."""
+    cpu, upcalls = system.cpu(), system.upcalls()
+    before = world.relay.counts() if system.bucket or system.cold else None
+    got = action()
+    n = got["operations"]
+    row = {"per s": n / got["seconds"], "MB/s":
+           got["bytes"] / got["seconds"] / 1e6, "seconds": got["seconds"],
+           "p50 us": got["p50_us"], "p99 us": got["p99_us"],
+           "reader CPU us": got["cpu"] / n * 1e6,
+           "system CPU us": (system.cpu() - cpu) / n * 1e6}
+    row["CPU us"] = row["reader CPU us"] + row["system CPU us"]
+    if upcalls is not None:
+        row["up-calls"] = (system.upcalls() - upcalls) / n
+    if before:
+        after = world.relay.counts()
+        of = {k: [a - b for a, b in zip(after[k], before[k])] for k in KINDS}
+        row["GETs"] = of["get"][0]
+        row["HEADs"], row["lists"] = of["head"][0], of["list"][0]
+        row["S3 bytes / data"] = of["get"][1] / max(1, got["bytes"])
+    memory = system.memory()
+    if memory["pss"]:
+        row.update({"RSS MB": memory["rss"] / MIB,
+                    "PSS MB": memory["pss"] / MIB})
+    return row
+
+
+def medians(rows, keys):
+    """Rows with equal `keys` become one, with the median of each number."""
+    groups = {}
+    for r in rows:
+        groups.setdefault(tuple(r.get(k) for k in keys), []).append(r)
+    found = []
+    for key, group in groups.items():
+        one = {k: v for k, v in zip(keys, key) if v is not None}
+        for field in dict.fromkeys(f for g in group for f in g):
+            values = [g[field] for g in group if field in g]
+            if field not in keys and field != "round":
+                one[field] = statistics.median(values)
+        one["rounds"] = len(group)
+        found.append(one)
+    return found
+
+
+def pick(rows, **want):
+    """The row with these values, or None."""
+    for r in rows:
+        if all(r.get(k) == v for k, v in want.items()):
+            return r
+    return None
+
+
+def target(what, value, limit, at_most=False):
+    """A line of the table of targets; None where nothing was measured."""
+    if value is None:
+        return None
+    hit = value <= limit if at_most else value >= limit
+    return {"target": what, "limit": ("<= %g" if at_most else ">= %g") % limit,
+            "measured": value, "result": "hit" if hit else "MISS"}
+
+
+def ratio(a, b, field):
+    return a[field] / b[field] if a and b and b.get(field) else None
+
+
+def value(row, field):
+    return row.get(field) if row else None

@@ -1,0 +1,239 @@
+"""What all benches of a run share: the machine, an S3 server behind a relay
+that counts and delays (relay.c), data sets there and in a local directory, and
+the reader (reader.c)."""
+
+import hashlib
+import hmac
+import json
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+import time
+import urllib.parse
+
+import rgw
+from s3proxy import die_with_parent
+
+KINDS = ("get", "head", "list", "put", "other")
+DROP = "/proc/sys/vm/drop_caches"
+READER_S = 900
+
+
+class Sizes:
+    def __init__(self, quick):
+        self.quick = quick
+        self.files = 1500 if quick else 5000  # small ones
+        self.file_bytes = 100 * 1000
+        self.dirs = 50
+        self.big_mb = 256 if quick else 1024
+        self.random_reads = 5000 if quick else 20000
+        self.many = 100000 if quick else 1000000
+
+
+class Problem(Exception):
+    """What must be said in one sentence."""
+
+
+class Relay:
+    """relay.c in front of an S3 server."""
+
+    def __init__(self, program, server, path):
+        self.path = path
+        self.process = subprocess.Popen(
+            [program, str(server), path], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, preexec_fn=die_with_parent)
+        line = self.process.stdout.readline()
+        if not line:
+            raise Problem("the relay did not start")
+        self.port = int(line)
+        with open(path, "r+b") as f:
+            self.page = mmap.mmap(f.fileno(), 4096)
+
+    @property
+    def endpoint(self):
+        return "http://127.0.0.1:%d" % self.port
+
+    def delay(self, ms):
+        self.page[:8] = struct.pack("=Q", int(ms * 1000))
+
+    def counts(self):
+        """{kind: (requests, bytes of bodies of responses)} since the start."""
+        words = struct.unpack_from("=%dQ" % (2 * len(KINDS)), self.page, 8)
+        return {k: words[2 * i:2 * i + 2] for i, k in enumerate(KINDS)}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+        self.page.close()
+
+
+class Presigner:
+    """AWS signature 4 in the query, since boto takes a millisecond for each."""
+
+    def __init__(self, host, now=None):
+        self.host = host
+        self.stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        self.scope = self.stamp[:8] + "/us-east-1/s3/aws4_request"
+        key = ("AWS4" + rgw.SECRET_KEY).encode()
+        for word in self.scope.split("/"):
+            key = hmac.digest(key, word.encode(), "sha256")
+        self.key = key
+
+    def target(self, method, bucket, name):
+        path = "/%s/%s" % (bucket, urllib.parse.quote(name))
+        query = "&".join((
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Credential=" +
+            urllib.parse.quote(rgw.ACCESS_KEY + "/" + self.scope, safe=""),
+            "X-Amz-Date=" + self.stamp, "X-Amz-Expires=604800",
+            "X-Amz-SignedHeaders=host"))
+        canonical = "%s\n%s\n%s\nhost:%s\n\nhost\nUNSIGNED-PAYLOAD" % (
+            method, path, query, self.host)
+        text = "AWS4-HMAC-SHA256\n%s\n%s\n%s" % (
+            self.stamp, self.scope,
+            hashlib.sha256(canonical.encode()).hexdigest())
+        return "%s?%s&X-Amz-Signature=%s" % (
+            path, query, hmac.new(self.key, text.encode(), "sha256")
+            .hexdigest())
+
+
+class DataSet:
+    """Files in a local directory and the same in a bucket."""
+
+    def __init__(self, world, bucket, names, size):
+        self.world = world
+        self.bucket = bucket
+        self.names = names
+        self.size = size
+        self.top = world.path("native", bucket)
+        self.list = world.path(bucket + ".list")
+        self.make()
+        self.upload()
+
+    def make(self):
+        for d in {os.path.dirname(n) for n in self.names}:
+            os.makedirs(os.path.join(self.top, d), exist_ok=True)
+        with open(self.list, "w") as f:
+            f.writelines(n + "\n" for n in self.names)
+        self.world.read("make", self.top, self.list, self.size, json_out=False)
+
+    def upload(self):
+        server = self.world.server
+        server.client().create_bucket(Bucket=self.bucket)
+        # Straight to the server: what is uploaded here is nobody's request.
+        sign = Presigner("127.0.0.1")
+        lists = {m: self.world.path("%s.%s" % (self.bucket, m.lower()))
+                 for m in ("PUT", "GET")}
+        for method, path in lists.items():
+            with open(path, "w") as f:
+                f.writelines("%s %s\n" % (sign.target(method, self.bucket, n),
+                                          n) for n in self.names)
+        self.targets = lists["GET"]
+        self.world.say("uploading %d files of %d bytes" % (
+            len(self.names), self.size))
+        self.world.read("http", server.port, "PUT", self.top, lists["PUT"],
+                        min(8, len(self.names)), 1)
+
+
+class World:
+    """One run of the driver."""
+
+    def __init__(self, scratch, program, tools, sizes, rounds, wanted):
+        self.scratch = scratch
+        self.program = program
+        self.tools = tools
+        self.sizes = sizes
+        self.rounds = rounds
+        self.wanted = wanted  # names of systems
+        self.started = time.monotonic()
+        self.skipped = {}  # system: why
+        self.made = {}
+        self._server = self._relay = None
+
+    def path(self, *parts):
+        where = os.path.join(self.scratch, *parts)
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        return where
+
+    def say(self, text):
+        s = int(time.monotonic() - self.started)
+        print("bench: %2d:%02d %s" % (s // 60, s % 60, text), flush=True)
+
+    @property
+    def server(self):
+        if not self._server:
+            missing = rgw.missing_programs()
+            if missing:
+                raise Problem("%s: not installed (contrib/install-deps "
+                              "--bench)" % ", ".join(missing))
+            self.say("starting an S3 server (Ceph's gateway)")
+            self._server = rgw.Rgw(self.path("ceph")).start()
+        return self._server
+
+    @property
+    def relay(self):
+        if not self._relay:
+            self._relay = Relay(os.path.join(self.tools, "relay"),
+                                self.server.port, self.path("relay.control"))
+        return self._relay
+
+    def data(self, bucket, names, size):
+        if bucket not in self.made:
+            self.made[bucket] = DataSet(self, bucket, names, size)
+        return self.made[bucket]
+
+    def small(self):
+        return self.data("small", [
+            "d%02d/f%05d.bin" % (i % self.sizes.dirs, i)
+            for i in range(self.sizes.files)], self.sizes.file_bytes)
+
+    def big(self):
+        return self.data("big", ["big.bin"], self.sizes.big_mb << 20)
+
+    def read(self, *argv, json_out=True):
+        """What the reader says of itself; every byte it got was checked."""
+        p = subprocess.run([os.path.join(self.tools, "reader")] +
+                           [str(a) for a in argv], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, check=False,
+                           timeout=READER_S, preexec_fn=die_with_parent)
+        if p.returncode:
+            raise Problem("reader %s: %s" % (argv[0], p.stderr.strip()[-300:]))
+        if not json_out:
+            return None
+        got = json.loads(p.stdout)
+        if got["wrong"]:
+            raise Problem("reader %s: %d pages are wrong" % (
+                argv[0], got["wrong"]))
+        return got
+
+    def close(self):
+        if self._relay:
+            self._relay.close()
+        if self._server:
+            self._server.stop()
+
+
+def drop_page_cache(directories):
+    """All of the machine's, or where that is refused, of the files below."""
+    os.sync()
+    try:
+        with open(DROP, "w") as f:
+            f.write("1")
+        return
+    except OSError:
+        pass
+    for top in directories:
+        for where, _, names in os.walk(top):
+            for name in names:
+                try:
+                    fd = os.open(os.path.join(where, name), os.O_RDONLY)
+                except OSError:
+                    continue
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(fd)
+
+
+def remove(path):
+    shutil.rmtree(path, ignore_errors=True)
