@@ -37,6 +37,8 @@
 	  "bytes received from under-storage")                                 \
 	M(COUNTER, ufs_retries, "acached_ufs_retries_total", "",               \
 	  "requests to under-storage sent again")                              \
+	M(COUNTER, ufs_wrong_bytes, "acached_ufs_wrong_bytes_total", "",       \
+	  "objects that came with other bytes than their checksum's")          \
 	M(COUNTER, evictions, "acached_evictions_total", "", "files evicted")  \
 	M(COUNTER, evicted_bytes, "acached_evicted_bytes_total", "",           \
 	  "bytes evicted")                                                     \

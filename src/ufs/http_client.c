@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/map.h"
@@ -110,6 +111,37 @@ static void set_etag(struct http_answer *a, const char *value)
 			 (int)sizeof(a->etag) - 4, value);
 }
 
+/* Seconds, or a date. */
+static void set_retry_after(struct http_answer *a, const char *value)
+{
+	char *end;
+	int64_t at, now = a->date_s >= 0 ? a->date_s : time(NULL);
+
+	a->retry_after_s = strtoll(value, &end, 10);
+	if (end != value && *end == '\0')
+		return;
+	at = curl_getdate(value, NULL);
+	a->retry_after_s = at >= 0 ? at - now : -1;
+}
+
+/* Amazon's own fields. */
+static void set_amz(struct http_answer *a, const char *line)
+{
+	const char *v;
+
+	if ((v = field(line, "x-amz-bucket-region"))) {
+		snprintf(a->bucket_region, sizeof(a->bucket_region), "%s", v);
+	} else if ((v = field(line, "x-amz-checksum-crc32c"))) {
+		if (strlen(v) < sizeof(a->crc32c))
+			snprintf(a->crc32c, sizeof(a->crc32c), "%s", v);
+	} else if ((v = field(line, "x-amz-server-side-encryption"))) {
+		a->etag_no_md5 |= strncmp(v, "aws:kms", 7) == 0;
+	} else if (field(line, "x-amz-server-side-encryption-"
+			       "customer-algorithm")) {
+		a->etag_no_md5 = true;
+	}
+}
+
 static void set_field(struct http_answer *a, const char *line)
 {
 	const char *v;
@@ -121,6 +153,10 @@ static void set_field(struct http_answer *a, const char *line)
 		else if ((v = field(line, "Content-Range")))
 			set_range(a, v);
 		break;
+	case 'd':
+		if (a->status >= 300 && (v = field(line, "Date")))
+			a->date_s = curl_getdate(v, NULL);
+		break;
 	case 'e':
 		if ((v = field(line, "ETag")))
 			set_etag(a, v);
@@ -131,12 +167,10 @@ static void set_field(struct http_answer *a, const char *line)
 		break;
 	case 'r':
 		if ((v = field(line, "Retry-After")))
-			a->retry_after_s = strtoll(v, NULL, 10);
+			set_retry_after(a, v);
 		break;
 	case 'x':
-		if ((v = field(line, "x-amz-bucket-region")))
-			snprintf(a->bucket_region, sizeof(a->bucket_region),
-				 "%s", v);
+		set_amz(a, line);
 		break;
 	}
 }
@@ -149,6 +183,7 @@ static void clear_answer(struct http_answer *a)
 		.range_to = -1,
 		.range_size = -1,
 		.mtime_s = -1,
+		.date_s = -1,
 		.retry_after_s = -1,
 	};
 }
@@ -357,6 +392,9 @@ static int to_rv(struct http_req *r, CURLcode code)
 	case CURLE_SEND_ERROR:
 	case CURLE_PARTIAL_FILE:
 	case CURLE_SSL_CONNECT_ERROR:
+	/* what came is no answer: the rest of another, it may be */
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:
 		return -ECONNRESET;
 	default: /* verification, a bad URL, what on_body() refused */
 		r->retry = false;

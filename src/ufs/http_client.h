@@ -41,9 +41,12 @@ struct http_answer {
 	int64_t length;                           /* of this body */
 	int64_t range_from, range_to, range_size; /* Content-Range */
 	int64_t mtime_s;                          /* Last-Modified */
-	int64_t retry_after_s;
-	char etag[256]; /* as it came; longer ones: ends in "..." */
+	int64_t date_s;        /* of its clock, if `status` is no success */
+	int64_t retry_after_s; /* a date: from the server's own on */
+	char etag[256];        /* as it came; longer ones: ends in "..." */
 	char bucket_region[32];
+	char crc32c[16];  /* x-amz-checksum-crc32c; longer ones: "" */
+	bool etag_no_md5; /* encrypted so that it cannot be */
 };
 
 /* A method, URL and the rest as they go on the wire. */

@@ -3,10 +3,14 @@ libufs_a_SOURCES = \
 	%D%/beneath.c %D%/beneath.h \
 	%D%/http_client.c %D%/http_client.h \
 	%D%/own_dirs.c %D%/own_dirs.h \
+	%D%/s3_adapt.c %D%/s3_adapt.h \
+	%D%/s3_backoff.c %D%/s3_backoff.h \
 	%D%/s3_call.c %D%/s3_call.h \
 	%D%/s3_config.c %D%/s3_config.h \
 	%D%/s3_error.c %D%/s3_error.h \
+	%D%/s3_request.c %D%/s3_request.h \
 	%D%/s3_sign.c %D%/s3_sign.h \
+	%D%/s3_verify.c %D%/s3_verify.h \
 	%D%/s3_xml.c %D%/s3_xml.h \
 	%D%/text.c %D%/text.h \
 	%D%/ufs.c %D%/ufs.h \

@@ -8,15 +8,14 @@
 #include <time.h>
 
 #include "runtime/metrics.h"
+#include "ufs/s3_adapt.h"
+#include "ufs/s3_backoff.h"
+#include "ufs/s3_request.h"
 
 #define LOG_MODULE "s3"
 #include "runtime/log.h"
 
 enum {
-	MAX_ATTEMPTS = 10, /* some 15 s of waiting in all */
-	FIRST_DELAY_MS = 100,
-	MAX_DELAY_MS = 5000,
-	MAX_RETRY_AFTER_S = 30,
 	MAX_ERROR_BODY = 64 << 10,
 	WARN_EVERY_MS = 10000,
 	MAX_TOTAL_MS = 60000, /* without a byte, whatever is left to try */
@@ -58,6 +57,13 @@ static bool is_good(const struct http_answer *a)
 	return a->status >= 200 && a->status < 300;
 }
 
+/* Its Content-Length and its Content-Range contradict each other. */
+static bool is_miscounted(const struct http_answer *a)
+{
+	return a->status == 206 && a->length >= 0 && a->range_from >= 0 &&
+	       a->length != a->range_to - a->range_from + 1;
+}
+
 /* Whether a good answer is of the version and the range that were asked for;
  * 0 or what is wrong with it. */
 static int check_answer(struct s3_call *call)
@@ -75,9 +81,12 @@ static int check_answer(struct s3_call *call)
 	if (a->status == 200 && call->from == 0 && a->length >= 0 &&
 	    (uint64_t)a->length <= wanted)
 		return 0; /* all of it, and no more */
+	if (is_miscounted(a))
+		return err_set(&call->err, -EIO,
+			       "its Content-Length and its Content-Range "
+			       "contradict each other");
 	if (a->status != 206 || a->range_from != (int64_t)call->from ||
 	    a->range_to < a->range_from || a->range_to > (int64_t)call->to ||
-	    (a->length >= 0 && a->length != a->range_to - a->range_from + 1) ||
 	    (a->range_to < (int64_t)call->to &&
 	     a->range_to + 1 != a->range_size))
 		return err_set(&call->err, -EIO,
@@ -86,6 +95,17 @@ static int check_answer(struct s3_call *call)
 			       call->from, call->to, a->status, a->range_from,
 			       a->range_to);
 	return 0;
+}
+
+/* The answer is good, and may tell of bytes that are all of the object. */
+static void take_digest(struct s3_call *call)
+{
+	const struct http_answer *a = &call->http.answer;
+
+	if (call->ranged && call->from == 0 && call->on_whole &&
+	    (a->status == 200 || a->range_to + 1 == a->range_size))
+		s3_digest_take(&call->digest, call->s3->config.verify, a,
+			       call->version);
 }
 
 static bool on_body(struct http_req *http, const void *data, size_t len)
@@ -102,6 +122,7 @@ static bool on_body(struct http_req *http, const void *data, size_t len)
 		call->refused = check_answer(call);
 		if (call->refused)
 			return false;
+		take_digest(call);
 	}
 	if (call->ranged && len > call->to - call->from + 1 - call->received)
 		call->refused = err_set(&call->err, -EIO,
@@ -110,6 +131,17 @@ static bool on_body(struct http_req *http, const void *data, size_t len)
 		call->refused = -EIO; /* its sentence is set */
 	call->received += len;
 	return !call->refused;
+}
+
+static void attempt(struct s3_call *call);
+
+/* At once, which is no attempt more: it was our mistake. */
+static void again(struct s3_call *call)
+{
+	metric_add(METRIC_ufs_retries, 1);
+	s3_request_url(call);
+	call->attempt--;
+	attempt(call);
 }
 
 /* Takes what this attempt brought off what is wanted; whether that was all. */
@@ -122,47 +154,25 @@ static bool advance(struct s3_call *call)
 	return call->ranged && call->from > call->to;
 }
 
-static unsigned delay_ms(struct s3_call *call)
-{
-	int64_t after = call->http.answer.retry_after_s;
-	uint64_t ms = FIRST_DELAY_MS, *random = &call->s3->random;
-
-	if (call->attempt < 16)
-		ms <<= call->attempt - 1;
-	if (ms > MAX_DELAY_MS || call->attempt >= 16)
-		ms = MAX_DELAY_MS;
-	/* Half of it by chance (xorshift), lest all come back at once. */
-	*random ^= *random << 13;
-	*random ^= *random >> 7;
-	*random ^= *random << 17;
-	ms = ms / 2 + *random % (ms / 2 + 1);
-	if (after > 0 && after <= MAX_RETRY_AFTER_S &&
-	    (uint64_t)after * 1000 > ms)
-		ms = (uint64_t)after * 1000 + *random % 500;
-	return (unsigned)ms;
-}
-
 static void on_delay_over(struct timer *t);
 
 /* What call->err says may pass: once more a little later, or gives up. */
 static void retry(struct s3_call *call)
 {
-	unsigned max = call->max_attempts ? call->max_attempts : MAX_ATTEMPTS;
 	struct s3 *s3 = call->s3;
+	unsigned max =
+		call->max_attempts ? call->max_attempts : s3->config.attempts;
 	uint64_t now = loop_now_ms(s3->ufs.env.loop);
 	unsigned delay;
 
-	if (advance(call)) { /* it broke after the last byte */
-		call->done(call, 0);
-		return;
-	}
 	if (call->attempt >= max || now - call->since_ms >= MAX_TOTAL_MS) {
 		err_set(&call->err, call->err.code, "%s (%u attempts)",
 			call->err.msg, call->attempt);
 		call->done(call, call->err.code);
 		return;
 	}
-	delay = delay_ms(call);
+	delay = s3_backoff_ms(&s3->random, call->attempt,
+			      call->http.answer.retry_after_s);
 	metric_add(METRIC_ufs_retries, 1);
 	if (!s3->warned_ms || now - s3->warned_ms >= WARN_EVERY_MS) {
 		s3->warned_ms = now;
@@ -173,6 +183,29 @@ static void retry(struct s3_call *call)
 	}
 	call->waiting = true;
 	loop_timer_start(s3->ufs.env.loop, &call->timer, delay, on_delay_over);
+}
+
+/* All that was wanted has come. */
+static void whole(struct s3_call *call)
+{
+	if (!call->ranged || !call->on_whole || call->on_whole(call)) {
+		call->done(call, 0);
+		return;
+	}
+	metric_add(METRIC_ufs_wrong_bytes, 1);
+	call->from = call->first;
+	call->received = 0;
+	call->digest.kind = S3_VERIFY_NONE;
+	retry(call);
+}
+
+/* It broke off; it is gone on with if anything is missing. */
+static void broken(struct s3_call *call)
+{
+	if (advance(call)) /* after the last byte */
+		whole(call);
+	else
+		retry(call);
 }
 
 static void count_status(int status)
@@ -200,10 +233,12 @@ static void on_good(struct s3_call *call)
 
 	if (!rv && is_short(call)) {
 		err_set(&call->err, -EIO, "the body ended early");
-		retry(call);
-		return;
+		broken(call);
+	} else if (rv) {
+		call->done(call, rv);
+	} else {
+		whole(call);
 	}
-	call->done(call, rv);
 }
 
 static void on_refusal(struct s3_call *call)
@@ -211,7 +246,7 @@ static void on_refusal(struct s3_call *call)
 	struct s3_error none = { 0 };
 	const struct s3_error *e = &none;
 	struct s3_xml *xml = NULL;
-	bool passes;
+	bool passes, adapted;
 
 	if (call->error_body.len) {
 		xml = s3_xml_new();
@@ -222,9 +257,12 @@ static void on_refusal(struct s3_call *call)
 	}
 	s3_error_answer(&call->err, &call->s3->config, &call->http.answer, e);
 	passes = s3_error_passes(call->http.answer.status, e);
+	adapted = s3_adapt(call, e);
 	if (xml)
 		s3_xml_free(xml);
-	if (passes)
+	if (adapted)
+		again(call);
+	else if (passes)
 		retry(call);
 	else
 		call->done(call, call->err.code);
@@ -239,13 +277,15 @@ static void on_done(struct http_req *http, int rv)
 	metric_add(METRIC_ufs_bytes, call->received);
 	if (call->cancelled) {
 		call->done(call, err_set(&call->err, -ECANCELED, "cancelled"));
+	} else if (call->refused && is_miscounted(&http->answer)) {
+		retry(call);
 	} else if (call->refused) {
 		call->done(call, call->refused);
 	} else if (rv) {
 		s3_error_transport(&call->err, &call->s3->config, rv,
 				   http->error);
 		if (http->retry)
-			retry(call);
+			broken(call);
 		else
 			call->done(call, call->err.code);
 	} else if (is_good(&http->answer)) {
@@ -255,89 +295,6 @@ static void on_done(struct http_req *http, int rv)
 	}
 }
 
-/* Header fields are strings behind each other in call->fields. */
-static void add_field(struct s3_call *call, size_t at[], size_t *n,
-		      const char *name, const char *value)
-{
-	assert(*n < S3_MAX_HEADERS);
-	at[(*n)++] = call->fields.len;
-	text_add(&call->fields, name);
-	text_add(&call->fields, ": ");
-	text_add(&call->fields, value);
-	text_addn(&call->fields, "", 1);
-}
-
-static void add_signature(struct s3_call *call, size_t at[], size_t *n)
-{
-	struct s3 *s3 = call->s3;
-	const struct s3_config *c = &s3->config;
-	char date[S3_DATE_LEN + 1];
-	const struct s3_header headers[] = {
-		{ "host", c->host },
-		{ "x-amz-content-sha256", S3_EMPTY_SHA256 },
-		{ "x-amz-date", date },
-		{ "x-amz-security-token", c->session_token },
-	};
-	const struct s3_scope scope = {
-		.access_key = c->access_key,
-		.secret_key = c->secret_key,
-		.region = c->region,
-	};
-	const struct s3_signed_request r = {
-		.method = call->head ? "HEAD" : "GET",
-		.path = call->path.at,
-		.query = call->query,
-		.headers = headers,
-		.n_headers = ARRAY_SIZE(headers) - !c->session_token,
-		.payload = S3_EMPTY_SHA256,
-		.date = date,
-	};
-
-	s3_date(date, time(NULL));
-	add_field(call, at, n, "x-amz-content-sha256", S3_EMPTY_SHA256);
-	add_field(call, at, n, "x-amz-date", date);
-	if (c->session_token)
-		add_field(call, at, n, "x-amz-security-token",
-			  c->session_token);
-	add_field(call, at, n, "Authorization", "");
-	call->fields.len--; /* goes on where the value begins */
-	s3_sign(s3->signer, &scope, &r, &call->fields);
-	text_addn(&call->fields, "", 1);
-}
-
-static void add_if_match(struct s3_call *call, size_t at[], size_t *n)
-{
-	const struct ufs_version *v = call->version;
-	/* A weak one has kept its quotes, and none may be added. */
-	const char *quote =
-		v->bytes[0] == 'W' && v->bytes[1] == '/' ? "" : "\"";
-	char value[sizeof(v->bytes) + 3];
-
-	snprintf(value, sizeof(value), "%s%.*s%s", quote, (int)v->len, v->bytes,
-		 quote);
-	add_field(call, at, n, "If-Match", value);
-}
-
-static void make_fields(struct s3_call *call)
-{
-	size_t at[S3_MAX_HEADERS], n = 0, i;
-	char range[64];
-
-	text_clear(&call->fields);
-	if (call->ranged) {
-		snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64,
-			 call->from, call->to);
-		add_field(call, at, &n, "Range", range);
-	}
-	if (call->version)
-		add_if_match(call, at, &n);
-	if (!call->s3->config.anonymous)
-		add_signature(call, at, &n);
-	for (i = 0; i < n; i++)
-		call->headers[i] = call->fields.at + at[i];
-	call->headers[n] = NULL;
-}
-
 static void attempt(struct s3_call *call)
 {
 	call->attempt++;
@@ -345,7 +302,7 @@ static void attempt(struct s3_call *call)
 	call->checked = false;
 	call->refused = 0;
 	text_clear(&call->error_body);
-	make_fields(call);
+	s3_request_fields(call);
 	call->http.method = call->head ? "HEAD" : "GET";
 	call->http.url = call->url.at;
 	call->http.headers = call->headers;
@@ -367,20 +324,11 @@ static void on_delay_over(struct timer *t)
 
 void s3_call_start(struct s3_call *call)
 {
-	const struct s3_config *c = &call->s3->config;
-
-	text_clear(&call->path);
-	text_add(&call->path, c->base);
-	if (call->key)
-		text_encode(&call->path, call->key, strlen(call->key), true);
-	text_clear(&call->url);
-	text_add(&call->url, c->origin);
-	text_add(&call->url, call->path.at);
-	if (call->query[0]) {
-		text_add(&call->url, "?");
-		text_add(&call->url, call->query);
-	}
+	s3_request_url(call);
 	call->attempt = 0;
+	call->clock_tried = false;
+	call->first = call->from;
+	call->digest.kind = S3_VERIFY_NONE;
 	call->since_ms = loop_now_ms(call->s3->ufs.env.loop);
 	call->waiting = call->cancelled = false;
 	call->err = (struct err){ 0 };

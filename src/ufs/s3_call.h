@@ -1,8 +1,8 @@
 /*
  * One call to an S3 server, as often as it takes (within bounds): signed anew
  * for each attempt, retried with back-off and jitter on 5xx, SlowDown, 429 (its
- * Retry-After is honoured), timeouts, resets and short bodies; a GET of a range
- * goes on where it broke off, for the same version.
+ * Retry-After is honoured), timeouts, resets, short and wrong bodies; a GET of
+ * a range goes on where it broke off, for the same version.
  *
  * All on the storage's loop.  Memory of a call (URL, headers) is kept for its
  * next use: s3_call_init() once, then any number of s3_call_start().
@@ -26,9 +26,12 @@ struct s3 {
 	struct list idle_ops; /* ufs_s3.c's */
 	uint64_t random;
 	uint64_t warned_ms; /* when retries were last logged */
+	/* what was learned of the storage (s3_adapt.h) */
+	int64_t clock_ahead_s;
+	unsigned moves;
 };
 
-enum { S3_MAX_HEADERS = 8 };
+enum { S3_MAX_HEADERS = 10 };
 
 struct s3_call {
 	/* the caller's, for each start */
@@ -42,6 +45,10 @@ struct s3_call {
 	/* Bytes of a good answer; `received` are what this attempt had before.
 	 * False ends the call with -EIO. */
 	bool (*on_data)(struct s3_call *call, const void *data, size_t len);
+	/* Of a range, NULL: nothing to do.  All of it has come, from the first
+	 * byte that was wanted.  False: wrong bytes, err says so; they are
+	 * fetched again. */
+	bool (*on_whole)(struct s3_call *call);
 	/* Exactly once, never before s3_call_start() returns. */
 	void (*done)(struct s3_call *call, int rv);
 
@@ -49,6 +56,9 @@ struct s3_call {
 	int status; /* of the last attempt, 0: none came */
 	uint64_t received;
 	struct err err; /* without the name of the object */
+	/* Of the bytes from 0 to the end of the object, if they are what was
+	 * wanted and the storage told of them, before they come. */
+	struct s3_digest digest;
 
 	/* private */
 	struct s3 *s3;
@@ -56,7 +66,10 @@ struct s3_call {
 	struct timer timer;
 	bool waiting, cancelled, checked;
 	int refused; /* why on_body() ended an attempt */
-	unsigned attempt;
+	bool clock_tried;
+	unsigned attempt, moves;
+	int64_t signed_s;  /* the time in the signature */
+	uint64_t first;    /* `from` in the beginning */
 	uint64_t since_ms; /* it began, or last got on */
 	struct text path, url, fields, error_body;
 	const char *headers[S3_MAX_HEADERS + 1];

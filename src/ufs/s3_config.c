@@ -11,12 +11,19 @@
 #include "runtime/secret.h"
 #include "ufs/text.h"
 
-enum { MIN_BUCKET = 3, MAX_BUCKET = 63 };
+enum {
+	MIN_BUCKET = 3,
+	MAX_BUCKET = 63,
+	TIMEOUT_S = 20,
+	MAX_TIMEOUT_S = 600,
+	ATTEMPTS = 10, /* some 15 s of waiting in all */
+	MAX_ATTEMPTS = 100,
+};
 
 const char *const s3_options[] = {
-	"aws.accessKeyId", "aws.secretKey", "aws.sessionToken",
-	"s3.endpoint",     "s3.region",     "s3.path-style",
-	"s3.ca-file",      "s3.anonymous",  NULL,
+	"aws.accessKeyId", "aws.secretKey", "aws.sessionToken", "s3.endpoint",
+	"s3.region",       "s3.path-style", "s3.ca-file",       "s3.anonymous",
+	"s3.verify",       "s3.timeout",    "s3.attempts",      NULL,
 };
 
 struct options {
@@ -59,6 +66,54 @@ static int get_bool(const struct options *o, const char *key, bool *out,
 			       "%s=%s: either true or false is wanted", key, v);
 	}
 	return 0;
+}
+
+/* A number from 1 to `max`, with `unit` behind it or not. */
+static int get_number(const struct options *o, const char *key, unsigned max,
+		      const char *unit, unsigned *out, struct err *err)
+{
+	const char *v = get(o, key, NULL);
+	unsigned long n;
+	char *end;
+
+	if (!v)
+		return 0;
+	n = v[0] >= '0' && v[0] <= '9' ? strtoul(v, &end, 10) : 0;
+	if (n < 1 || n > max || (end[0] && strcmp(end, unit) != 0))
+		return err_set(err, -EINVAL,
+			       "%s=%s: a number from 1%s to %u%s is wanted",
+			       key, v, unit, max, unit);
+	*out = (unsigned)n;
+	return 0;
+}
+
+static int set_verify(struct s3_config *c, const struct options *o,
+		      struct err *err)
+{
+	const char *v = get(o, "s3.verify", NULL);
+
+	c->verify = S3_VERIFY_CRC32C;
+	return v && !s3_verify_parse(v, &c->verify)
+		       ? err_set(err, -EINVAL,
+				 "s3.verify=%s: none, crc32c or md5 is wanted",
+				 v)
+		       : 0;
+}
+
+/* What is done about a storage that is slow or wrong. */
+static int set_patience(struct s3_config *c, const struct options *o,
+			struct err *err)
+{
+	int rv;
+
+	c->timeout_s = TIMEOUT_S;
+	c->attempts = ATTEMPTS;
+	rv = get_number(o, "s3.timeout", MAX_TIMEOUT_S, "s", &c->timeout_s,
+			err);
+	if (!rv)
+		rv = get_number(o, "s3.attempts", MAX_ATTEMPTS, "",
+				&c->attempts, err);
+	return rv ? rv : set_verify(c, o, err);
 }
 
 /* Puts the value of "name = value" in *out if the line is one. */
@@ -204,6 +259,19 @@ static bool is_host(const char *s, size_t len)
 				"UVWXYZ0123456789.-_:[]") >= len;
 }
 
+static bool ends_in(const char *s, const char *tail)
+{
+	size_t len = strlen(s), n = strlen(tail);
+
+	return len >= n && strcasecmp(s + len - n, tail) == 0;
+}
+
+/* Amazon's host of a region, the caller's. */
+static char *amazon_host(const char *region)
+{
+	return mem_printf("s3.%s.amazonaws.com", region);
+}
+
 /* "https://host:port", "host:port" or, by default, Amazon's of the region.
  * *host is the caller's. */
 static int set_endpoint(struct s3_config *c, const struct options *o,
@@ -214,7 +282,8 @@ static int set_endpoint(struct s3_config *c, const struct options *o,
 
 	c->tls = true;
 	if (!e) {
-		*host = mem_printf("s3.%s.amazonaws.com", c->region);
+		*host = amazon_host(c->region);
+		c->amazon = true;
 		return 0;
 	}
 	if (strncasecmp(at, "http://", 7) == 0) {
@@ -239,11 +308,8 @@ static int set_endpoint(struct s3_config *c, const struct options *o,
  * system is not sure to exist, or not to fit a certificate. */
 static bool default_path_style(const struct s3_config *c, const char *host)
 {
-	size_t len = strlen(host), tail = strlen(".amazonaws.com");
-
-	return len < tail ||
-	       strcasecmp(host + len - tail, ".amazonaws.com") != 0 ||
-	       strchr(c->bucket, '.') || strlen(c->bucket) > MAX_BUCKET;
+	return !ends_in(host, ".amazonaws.com") || strchr(c->bucket, '.') ||
+	       strlen(c->bucket) > MAX_BUCKET;
 }
 
 static void drop_default_port(const struct s3_config *c, char *host)
@@ -255,31 +321,64 @@ static void drop_default_port(const struct s3_config *c, char *host)
 		host[len - n] = '\0';
 }
 
+/* What follows from the host of the endpoint. */
+static void set_host(struct s3_config *c, const char *host)
+{
+	struct text base = { 0 };
+
+	free(c->host);
+	free(c->origin);
+	free(c->base);
+	c->host = c->path_style ? mem_str(host)
+				: mem_printf("%s.%s", c->bucket, host);
+	c->origin = mem_printf("http%s://%s", c->tls ? "s" : "", c->host);
+	text_add(&base, "/");
+	if (c->path_style) {
+		text_encode(&base, c->bucket, strlen(c->bucket), false);
+		text_add(&base, "/");
+	}
+	c->base = base.at;
+}
+
 static int set_place(struct s3_config *c, const struct options *o,
 		     struct err *err)
 {
-	struct text base = { 0 };
-	bool path_style;
-	char *host = NULL;
+	char *host = NULL, *amazon;
 	int rv;
 
 	rv = set_endpoint(c, o, &host, err);
 	if (rv)
 		return rv;
 	drop_default_port(c, host);
-	path_style = default_path_style(c, host);
-	rv = get_bool(o, "s3.path-style", &path_style, err);
-	c->host = path_style ? mem_str(host)
-			     : mem_printf("%s.%s", c->bucket, host);
-	c->origin = mem_printf("http%s://%s", c->tls ? "s" : "", c->host);
-	text_add(&base, "/");
-	if (path_style) {
-		text_encode(&base, c->bucket, strlen(c->bucket), false);
-		text_add(&base, "/");
-	}
-	c->base = base.at;
+	amazon = amazon_host(c->region);
+	c->amazon |= strcasecmp(host, amazon) == 0;
+	free(amazon);
+	c->path_style = default_path_style(c, host);
+	rv = get_bool(o, "s3.path-style", &c->path_style, err);
+	set_host(c, host);
 	free(host);
 	return rv;
+}
+
+bool s3_config_is_region(const char *region)
+{
+	size_t len = strlen(region);
+
+	return len &&
+	       strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") >= len;
+}
+
+void s3_config_move(struct s3_config *c, const char *region)
+{
+	char *host;
+
+	free(c->region);
+	c->region = mem_str(region);
+	if (!c->amazon)
+		return;
+	host = amazon_host(region);
+	set_host(c, host);
+	free(host);
 }
 
 static void set_region(struct s3_config *c, const struct options *o)
@@ -323,6 +422,8 @@ int s3_config_load(struct s3_config *c, const char *root,
 		rv = set_place(c, &o, err);
 	if (!rv)
 		rv = set_ca_file(c, &o, err);
+	if (!rv)
+		rv = set_patience(c, &o, err);
 	if (!rv)
 		rv = get_bool(&o, "s3.anonymous", &c->anonymous, err);
 	if (!rv)

@@ -28,6 +28,7 @@ static const struct advice {
 static const char *const region_codes[] = {
 	"PermanentRedirect",
 	"TemporaryRedirect",
+	"Redirect",
 	"AuthorizationHeaderMalformed",
 	"IllegalLocationConstraintException",
 };
@@ -57,8 +58,16 @@ static bool is_about_region(const struct http_answer *a,
 	for (i = 0; i < ARRAY_SIZE(region_codes); i++)
 		if (strcmp(e->code, region_codes[i]) == 0)
 			return true;
-	return a->status == 301 ||
+	return a->status == 301 || a->status == 307 ||
 	       (a->status == 400 && !e->code[0] && a->bucket_region[0]);
+}
+
+const char *s3_error_region(const struct http_answer *a,
+			    const struct s3_error *e)
+{
+	if (!is_about_region(a, e))
+		return NULL;
+	return e->region[0] ? e->region : a->bucket_region;
 }
 
 static int to_code(int status)
@@ -100,19 +109,20 @@ static const char *find_advice(const struct s3_config *c, int status,
 int s3_error_answer(struct err *err, const struct s3_config *c,
 		    const struct http_answer *a, const struct s3_error *e)
 {
-	const char *region = e->region[0] ? e->region : a->bucket_region;
+	const char *region = s3_error_region(a, e);
 	const char *advice = find_advice(c, a->status, e);
 	const char *space = e->code[0] ? " " : "";
 	const char *colon = e->message[0] ? ": " : "";
 	int code = to_code(a->status);
 
-	if (is_about_region(a, e) && region[0])
+	if (region && region[0])
 		return err_set(err, code,
 			       "%d%s%s%s%s; the bucket is in region %s: give "
-			       "s3.region=%s",
+			       "s3.region=%s%s",
 			       a->status, space, e->code, colon, e->message,
-			       region, region);
-	if (is_about_region(a, e))
+			       region, region,
+			       c->amazon ? "" : " and its s3.endpoint");
+	if (region)
 		advice = "check s3.region and s3.endpoint";
 	return err_set(err, code, "%d%s%s%s%s%s%s", a->status, space, e->code,
 		       colon, e->message, advice ? "; " : "",

@@ -17,6 +17,11 @@
 /* Whether the same request may succeed a little later. */
 bool s3_error_passes(int status, const struct s3_error *e);
 
+/* The region of the bucket, if it is another's that was asked: "" if the answer
+ * does not tell which.  NULL: that is not the reason. */
+const char *s3_error_region(const struct http_answer *a,
+			    const struct s3_error *e);
+
 /* An answer that was not what was asked for. */
 int s3_error_answer(struct err *err, const struct s3_config *c,
 		    const struct http_answer *a, const struct s3_error *e);

@@ -30,7 +30,6 @@ enum {
 	MAX_IN_FLIGHT = 512,
 	FIRST_IN_FLIGHT = 16,
 	CONNECT_TIMEOUT_MS = 5000,
-	STALL_S = 20,
 	MAX_KEYS = 1000, /* a page; more is not given */
 };
 
@@ -69,7 +68,7 @@ static int s3_open(struct ufs **out, const struct ufs_env *env,
 		.max_in_flight = MAX_IN_FLIGHT,
 		.first_in_flight = FIRST_IN_FLIGHT,
 		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
-		.stall_s = STALL_S,
+		.stall_s = s3->config.timeout_s,
 	});
 	s3->signer = s3_signer_new();
 	list_init(&s3->idle_ops);
@@ -122,6 +121,7 @@ static struct op *op_get(struct s3 *s3, struct ufs_req *req, ufs_done_fn done)
 	op->call.key = NULL;
 	op->call.query = "";
 	op->call.on_data = NULL;
+	op->call.on_whole = NULL;
 	text_clear(&op->key);
 	text_add(&op->key, s3->config.prefix);
 	text_add(&op->key, req->path);
@@ -566,8 +566,24 @@ static bool on_bytes(struct s3_call *call, const void *data, size_t len)
 	size_t at = (size_t)(call->from + call->received - req->offset);
 
 	memcpy((char *)req->buf + at, data, len);
-	if (req->progress)
+	/* Where they can be checked, not before they are. */
+	if (req->progress && !call->digest.kind)
 		req->progress(req, at + len);
+	return true;
+}
+
+static bool on_whole(struct s3_call *call)
+{
+	struct op *op = container_of(call, struct op, call);
+	struct ufs_req *req = op->req;
+	size_t len = (size_t)(call->from + call->received - req->offset);
+
+	if (!call->digest.kind)
+		return true;
+	if (s3_digest_check(&call->digest, req->buf, len, &call->err))
+		return false;
+	if (req->progress)
+		req->progress(req, len);
 	return true;
 }
 
@@ -613,6 +629,7 @@ static void s3_read(struct ufs *u, struct ufs_req *req, ufs_done_fn done)
 	op->call.from = req->offset;
 	op->call.to = req->offset + req->len - 1;
 	op->call.on_data = on_bytes;
+	op->call.on_whole = on_whole;
 	op->call.done = on_read;
 	s3_call_start(&op->call);
 }

@@ -2,8 +2,11 @@ check_PROGRAMS += \
 	%D%/test_beneath \
 	%D%/test_http_client \
 	%D%/test_own_dirs \
+	%D%/test_s3_adapt \
+	%D%/test_s3_backoff \
 	%D%/test_s3_config \
 	%D%/test_s3_sign \
+	%D%/test_s3_verify \
 	%D%/test_s3_xml \
 	%D%/test_text \
 	%D%/test_ufs_local \
@@ -17,3 +20,6 @@ check_PROGRAMS += \
 %C%_test_text_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_ufs_local_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_ufs_s3_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_adapt_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_backoff_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_verify_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)

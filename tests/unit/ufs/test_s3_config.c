@@ -108,10 +108,65 @@ static void bad_values_are_refused_by_name(void **state ATTR_UNUSED)
 	assert_int_equal(LOAD("bucket", { "s3.ca-file", "/no/ca.pem" },
 			      { "s3.endpoint", "http://h" }),
 			 0); /* which it needs not */
+	assert_int_equal(LOAD("bucket", { "s3.timeout", "0" }), -EINVAL);
+	assert_string_equal(err.msg, "s3.timeout=0: a number from 1s to 600s "
+				     "is wanted");
+	assert_int_equal(LOAD("bucket", { "s3.timeout", "5m" }), -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.timeout", "601" }), -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.timeout", "-1" }), -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.attempts", "101" }), -EINVAL);
+	assert_string_equal(err.msg, "s3.attempts=101: a number from 1 to 100 "
+				     "is wanted");
+	assert_int_equal(LOAD("bucket", { "s3.attempts", "" }), -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.verify", "sha1" }), -EINVAL);
+	assert_string_equal(err.msg, "s3.verify=sha1: none, crc32c or md5 is "
+				     "wanted");
 	assert_int_equal(load("", NULL, 0), -EINVAL);
 	assert_int_equal(load("ab", NULL, 0), -EINVAL);
 	assert_int_equal(load("my bucket", NULL, 0), -EINVAL);
 	assert_string_equal(err.msg, "\"my bucket\" is no name of a bucket");
+}
+
+static void patience_and_checks_are_options(void **state ATTR_UNUSED)
+{
+	assert_int_equal(load("bucket", NULL, 0), 0);
+	assert_int_equal(c.timeout_s, 20);
+	assert_int_equal(c.attempts, 10);
+	assert_int_equal(c.verify, S3_VERIFY_CRC32C);
+	assert_int_equal(LOAD("bucket", { "s3.timeout", "5s" },
+			      { "s3.attempts", "3" }, { "s3.verify", "md5" }),
+			 0);
+	assert_int_equal(c.timeout_s, 5);
+	assert_int_equal(c.attempts, 3);
+	assert_int_equal(c.verify, S3_VERIFY_MD5);
+	assert_int_equal(LOAD("bucket", { "s3.timeout", "600" }), 0);
+	assert_int_equal(c.timeout_s, 600);
+}
+
+static void amazons_host_moves_with_the_region(void **state ATTR_UNUSED)
+{
+	assert_int_equal(load("bucket", NULL, 0), 0);
+	s3_config_move(&c, "eu-west-1");
+	assert_string_equal(c.region, "eu-west-1");
+	assert_string_equal(c.host, "bucket.s3.eu-west-1.amazonaws.com");
+	assert_string_equal(c.origin,
+			    "https://bucket.s3.eu-west-1.amazonaws.com");
+	assert_string_equal(c.base, "/");
+	assert_int_equal(LOAD("a.b", { "s3.endpoint",
+				       "https://s3.us-east-1.amazonaws.com" }),
+			 0);
+	s3_config_move(&c, "eu-west-1");
+	assert_string_equal(c.origin, "https://s3.eu-west-1.amazonaws.com");
+	assert_string_equal(c.base, "/a.b/");
+	/* all others are where they are */
+	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://h" }), 0);
+	s3_config_move(&c, "eu-west-1");
+	assert_string_equal(c.region, "eu-west-1");
+	assert_string_equal(c.origin, "http://h");
+	assert_true(s3_config_is_region("eu-west-1"));
+	assert_false(s3_config_is_region(""));
+	assert_false(s3_config_is_region("evil.example"));
+	assert_false(s3_config_is_region("a/b"));
 }
 
 static void half_a_key_is_refused(void **state ATTR_UNUSED)
@@ -179,6 +234,8 @@ static void keys_come_from_the_credentials_file_last(void **state ATTR_UNUSED)
 TEST_MAIN(TEST_WITH(amazon_is_the_default),
 	  TEST_WITH(other_servers_have_the_bucket_in_the_path),
 	  TEST_WITH(bad_values_are_refused_by_name),
+	  TEST_WITH(patience_and_checks_are_options),
+	  TEST_WITH(amazons_host_moves_with_the_region),
 	  TEST_WITH(half_a_key_is_refused),
 	  TEST_WITH(options_go_before_the_environment),
 	  TEST_WITH(keys_come_from_the_credentials_file_last))

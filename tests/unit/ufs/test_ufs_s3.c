@@ -162,9 +162,6 @@ static void another_range_than_asked_for_is_refused(void **state ATTR_UNUSED)
 	static const char *const fields[] = {
 		ETAG "Content-Range: bytes 0-9/1000\r\n",
 		ETAG "Content-Range: bytes 101-110/1000\r\n",
-		ETAG "Content-Range: bytes 100-108/1000\r\n",
-		ETAG "Content-Range: bytes 100-1000/1000\r\n",
-		ETAG "Content-Range: bytes 100-99/1000\r\n",
 		ETAG,
 	};
 	size_t i;
@@ -177,6 +174,48 @@ static void another_range_than_asked_for_is_refused(void **state ATTR_UNUSED)
 	answer("200 OK", ETAG RANGE); /* the range was not looked at */
 	run(f.ufs->ops->read);
 	check_refused(-EIO);
+}
+
+static void a_wrong_length_is_asked_for_again(void **state ATTR_UNUSED)
+{
+	static const char *const fields[] = {
+		ETAG "Content-Range: bytes 100-108/1000\r\n",
+		ETAG "Content-Range: bytes 100-1000/1000\r\n",
+		ETAG "Content-Range: bytes 100-99/1000\r\n",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fields); i++) {
+		answer("206 Partial", fields[i]);
+		answer("206 Partial", fields[i]);
+		run(f.ufs->ops->read);
+		check_refused(-EIO);
+	}
+	answer("206 Partial", fields[0]);
+	answer("206 Partial", ETAG RANGE);
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, 10);
+	assert_memory_equal(f.buf, "0123456789", 10);
+}
+
+/* More than was announced: the rest of it is no answer to the next request. */
+static void bytes_behind_a_body_are_no_answer(void **state ATTR_UNUSED)
+{
+	int i;
+
+	http_fake_answer(
+		f.server,
+		"HTTP/1.1 206 Partial\r\nContent-Length: 10\r\n" ETAG RANGE
+		"\r\n0123456789HTTP/1.1 garbage\r\n",
+		false);
+	for (i = 0; i < 4; i++)
+		answer("206 Partial", ETAG RANGE);
+	for (i = 0; i < 2; i++) {
+		memset(f.buf, 0, sizeof(f.buf));
+		run(f.ufs->ops->read);
+		assert_int_equal(f.result, 10);
+		assert_memory_equal(f.buf, "0123456789", 10);
+	}
 }
 
 static void all_of_a_small_object_is_a_good_answer(void **state ATTR_UNUSED)
@@ -307,7 +346,8 @@ static void the_regions_name_is_passed_on(void **state ATTR_UNUSED)
 	assert_int_equal(f.result, -EIO);
 	assert_string_equal(f.req.err.msg,
 			    "s3://bucket/: 301; the bucket is in region "
-			    "eu-north-1: give s3.region=eu-north-1");
+			    "eu-north-1: give s3.region=eu-north-1 and its "
+			    "s3.endpoint");
 	f.req.path = "k";
 	http_fake_answer(f.server,
 			 "HTTP/1.1 400 Bad\r\nConnection: close\r\n"
@@ -355,6 +395,79 @@ static void a_timeout_of_the_storage_is_eio(void **state ATTR_UNUSED)
 	assert_string_equal(f.req.err.msg, "s3://bucket/k: 408 (2 attempts)");
 }
 
+#define WHOLE "Content-Range: bytes 0-9/10\r\n"
+#define CRC   "x-amz-checksum-crc32c: KAwGng==\r\n" /* of 0123456789 */
+
+static void wrong_bytes_are_found_out_and_fetched_again(
+	void **state ATTR_UNUSED)
+{
+	f.req.offset = 0;
+	http_fake_answer(f.server,
+			 "HTTP/1.1 206 Partial\r\nContent-Length: "
+			 "10\r\n" ETAG WHOLE CRC "\r\n012345678X",
+			 false);
+	answer("206 Partial", ETAG WHOLE CRC);
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, 10);
+	assert_memory_equal(f.buf, "0123456789", 10);
+	assert_int_equal(f.progress, 10);
+	assert_non_null(strstr(http_fake_head(f.server),
+			       "x-amz-checksum-mode: ENABLED\r\n"));
+}
+
+static void bytes_that_stay_wrong_are_an_error(void **state ATTR_UNUSED)
+{
+	int i;
+
+	f.req.offset = 0;
+	for (i = 0; i < 2; i++)
+		http_fake_answer(f.server,
+				 "HTTP/1.1 200 OK\r\nContent-Length: "
+				 "10\r\n" ETAG CRC "\r\n012345678X",
+				 false);
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, -EIO);
+	assert_int_equal(f.progress, 0); /* nobody has seen them */
+	assert_string_equal(f.req.err.msg,
+			    "s3://bucket/k: wrong bytes came: their CRC32C is "
+			    "not the object's (2 attempts)");
+}
+
+/* The second half has no checksum of its own. */
+static void what_broke_off_is_checked_as_one(void **state ATTR_UNUSED)
+{
+	f.req.offset = 0;
+	f.req.attempts = 3;
+	http_fake_answer(f.server,
+			 "HTTP/1.1 206 Partial\r\nContent-Length: "
+			 "10\r\n" ETAG WHOLE CRC "\r\n0123X",
+			 true);
+	http_fake_answer(f.server,
+			 "HTTP/1.1 206 Partial\r\nContent-Length: 5\r\n" ETAG
+			 "Content-Range: bytes 5-9/10\r\n\r\n56789",
+			 false);
+	answer("206 Partial", ETAG WHOLE CRC);
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, 10);
+	assert_memory_equal(f.buf, "0123456789", 10);
+	assert_int_equal(f.progress, 10);
+	assert_non_null(
+		strstr(http_fake_head(f.server), "Range: bytes=0-9\r\n"));
+}
+
+static void a_part_of_an_object_has_no_checksum(void **state ATTR_UNUSED)
+{
+	answer("206 Partial", ETAG RANGE CRC);
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, 10);
+	assert_null(strstr(http_fake_head(f.server), "x-amz-checksum-mode"));
+	f.req.offset = 0;
+	answer("206 Partial", ETAG "Content-Range: bytes 0-9/1000\r\n"
+				   "x-amz-checksum-crc32c: AAAAAA==\r\n");
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, 10);
+}
+
 static void statuses_have_their_errno(void **state ATTR_UNUSED)
 {
 	static const struct {
@@ -398,6 +511,8 @@ TEST_MAIN(TEST_WITH(a_read_fills_the_buffer),
 	  TEST_WITH(a_server_without_if_match_is_found_out),
 	  TEST_WITH(an_etag_without_quotes_is_the_same),
 	  TEST_WITH(another_range_than_asked_for_is_refused),
+	  TEST_WITH(a_wrong_length_is_asked_for_again),
+	  TEST_WITH(bytes_behind_a_body_are_no_answer),
 	  TEST_WITH(all_of_a_small_object_is_a_good_answer),
 	  TEST_WITH(a_stall_of_the_server_is_no_end),
 	  TEST_WITH(the_rest_of_another_version_is_refused),
@@ -408,5 +523,9 @@ TEST_MAIN(TEST_WITH(a_read_fills_the_buffer),
 	  TEST_WITH(what_asks_for_patience_is_asked_again),
 	  TEST_WITH(retry_after_is_waited_for),
 	  TEST_WITH(a_timeout_of_the_storage_is_eio),
+	  TEST_WITH(wrong_bytes_are_found_out_and_fetched_again),
+	  TEST_WITH(bytes_that_stay_wrong_are_an_error),
+	  TEST_WITH(what_broke_off_is_checked_as_one),
+	  TEST_WITH(a_part_of_an_object_has_no_checksum),
 	  TEST_WITH(statuses_have_their_errno),
 	  TEST_WITH(a_stat_without_a_version_fails))
