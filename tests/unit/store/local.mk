@@ -4,6 +4,7 @@ check_PROGRAMS += %D%/test_check
 check_PROGRAMS += %D%/test_faults
 check_PROGRAMS += %D%/test_index
 check_PROGRAMS += %D%/test_kill
+check_PROGRAMS += %D%/test_power
 check_PROGRAMS += %D%/test_room
 check_PROGRAMS += %D%/test_store
 %C%_test_check_SOURCES = %D%/test_check.c $(STORE_FIXTURE)
@@ -23,6 +24,15 @@ check_PROGRAMS += %D%/test_store
 	-Wl,--wrap=open,--wrap=openat,--wrap=mkdirat,--wrap=unlinkat \
 	-Wl,--wrap=renameat,--wrap=ftruncate,--wrap=close \
 	-Wl,--wrap=write,--wrap=pwrite
+%C%_test_power_SOURCES = %D%/test_power.c $(STORE_WORKLOAD)
+%C%_test_power_SOURCES += %D%/powercut.c %D%/powercut.h
+%C%_test_power_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_power_LDFLAGS = $(AM_LDFLAGS) $(POWERCUT_WRAPS)
+POWERCUT_WRAPS = \
+	-Wl,--wrap=open,--wrap=openat,--wrap=mkdir,--wrap=mkdirat \
+	-Wl,--wrap=unlinkat,--wrap=renameat,--wrap=ftruncate,--wrap=close \
+	-Wl,--wrap=write,--wrap=pwrite \
+	-Wl,--wrap=fsync,--wrap=fdatasync,--wrap=syncfs
 %C%_test_room_SOURCES = %D%/test_room.c $(STORE_FIXTURE)
 %C%_test_room_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
 %C%_test_store_SOURCES = %D%/test_store.c $(STORE_FIXTURE)
