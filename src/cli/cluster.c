@@ -242,7 +242,7 @@ static void make_client(struct cli *cli, char *addresses)
 		.masters = list,
 		.identity = { .role = RPC_CLIENT,
 			      .key = cli->has_key ? cli->key : NULL },
-		.wait_ms = WAIT_MS,
+		.wait_ms = cli->wait_ms ? cli->wait_ms : WAIT_MS,
 	};
 
 	for (one = strtok_r(addresses, ",", &save);

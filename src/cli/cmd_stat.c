@@ -9,6 +9,9 @@
 #include "cli/cli.h"
 #include "cli/text.h"
 
+/* A worker that does not answer is part of the explanation. */
+#define EXPLAIN_WAIT_MS 5000
+
 static const char *const cached_words[] = { "none", "part", "all" };
 
 static const char *cached_word(uint32_t cached)
@@ -221,11 +224,13 @@ static void explain_json(struct place *p, const struct explain_reply *r)
 				      text_json_number(r->blocks.at[i]));
 	json_array_append_new(
 		p->json,
-		json_pack("{s:i, s:I, s:b, s:b, s:b, s:o, s:I, s:o, s:o}",
-			  "worker", (int)p->worker, "present",
+		json_pack("{s:i, s:b, s:I, s:b, s:b, s:b, s:o, s:o, s:I, s:o, "
+			  "s:o}",
+			  "worker", (int)p->worker, "home", r->home, "present",
 			  (json_int_t)r->present, "complete", r->complete,
-			  "verified", r->verified, "granted", r->granted,
-			  "last_open", TEXT_JSON(r->last_open), "last_open_ms",
+			  "verified", r->verified, "granted", r->granted, "why",
+			  TEXT_JSON(r->why), "last_open",
+			  TEXT_JSON(r->last_open), "last_open_ms",
 			  (json_int_t)r->last_open_ms, "tier",
 			  TEXT_JSON(r->tier), "blocks", blocks));
 }
@@ -242,12 +247,16 @@ static int on_explain(void *arg, const void *reply)
 		explain_json(p, r);
 		return 0;
 	}
-	fprintf(out, "worker %u: %llu of %llu bytes cached%s%s%s%s%.*s\n",
-		p->worker, (unsigned long long)r->present,
-		(unsigned long long)p->length, r->complete ? ", complete" : "",
+	fprintf(out, "worker %u%s: %llu of %llu bytes cached%s%s%s%s%.*s\n",
+		p->worker, r->home ? ", its home" : "",
+		(unsigned long long)r->present, (unsigned long long)p->length,
+		r->complete ? ", complete" : "",
 		r->verified ? ", verified" : "",
 		r->granted ? ", granted to a reader" : "",
 		r->tier.len ? ", in " : "", (int)r->tier.len, r->tier.ptr);
+	if (r->why.len)
+		fprintf(out, "  not cached whole: %.*s\n", (int)r->why.len,
+			r->why.ptr);
 	for (i = 0; i < r->blocks.n; i++)
 		fprintf(out, "  block %zu: %llu bytes cached\n", i,
 			(unsigned long long)r->blocks.at[i]);
@@ -310,7 +319,10 @@ static int explain_workers(struct cli *cli, struct place *p)
 int cmd_explain(struct cli *cli, int argc ATTR_UNUSED, char **argv)
 {
 	struct place p = { .cli = cli };
-	int rv = stat_path(cli, argv[0], on_place, &p);
+	int rv;
+
+	cli->wait_ms = EXPLAIN_WAIT_MS;
+	rv = stat_path(cli, argv[0], on_place, &p);
 
 	if (rv)
 		return rv;

@@ -163,6 +163,49 @@ void serve_mount(void *role, struct rpc_call *call, const void *request)
 		storage_check(op->storage, &op->probe, on_probed);
 }
 
+/* probe */
+
+struct probe_op {
+	struct rpc_call *call;
+	struct storage *storage;
+	struct storage_req list;
+};
+
+static void on_answered(struct storage_req *list)
+{
+	struct probe_op *op = container_of(list, struct probe_op, list);
+	const struct probe_reply reply = { true };
+
+	storage_req_close(list);
+	if (list->code)
+		rpc_fail_err(op->call, list->code, &list->err);
+	else
+		rpc_reply(op->call, &reply);
+	storage_put(op->storage);
+	free(op);
+}
+
+void serve_probe(void *role, struct rpc_call *call, const void *request)
+{
+	const struct probe_request *req = request;
+	struct master *m = role;
+	struct storage *storage;
+	struct probe_op *op;
+	struct err err = { 0 };
+	int rv =
+		mounts_storage(&m->mounts, tree(m), req->mount, &storage, &err);
+
+	if (rv) {
+		rpc_fail_err(call, rv, &err);
+		return;
+	}
+	storage_get(storage);
+	op = mem_alloc(sizeof(*op));
+	op->call = call;
+	op->storage = storage;
+	storage_list(storage, &op->list, "", 1, on_answered);
+}
+
 /* unmount */
 
 struct unmount_op {

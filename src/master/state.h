@@ -59,6 +59,7 @@ void serve_getattr(void *role, struct rpc_call *call, const void *req);
 void serve_stat(void *role, struct rpc_call *call, const void *req);
 void serve_list(void *role, struct rpc_call *call, const void *req);
 void serve_file(void *role, struct rpc_call *call, const void *req);
+void serve_probe(void *role, struct rpc_call *call, const void *req);
 void serve_suspect(void *role, struct rpc_call *call, const void *req);
 
 void serve_mount(void *role, struct rpc_call *call, const void *req);

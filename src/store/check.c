@@ -33,6 +33,8 @@ void check_bad(struct entry *e, uint64_t offset)
 	mutex_lock(&d->store->mutex);
 	d->store->totals.corrupt++;
 	granted = e->grants > 0 && !e->doomed;
+	if (!e->doomed)
+		store_changed_locked(d->store, e->node.id, STORE_DAMAGED);
 	dir_doom_locked(e, &gone);
 	mutex_unlock(&d->store->mutex);
 	/* The caller is a user of it. */

@@ -327,6 +327,18 @@ void store_totals(struct store *s, struct store_totals *out)
 	mutex_unlock(&s->mutex);
 }
 
+/* Of what has changed, what a list of what there is does not tell. */
+static void keep_damage_locked(struct store *s)
+{
+	struct change *c = (struct change *)(void *)s->changes.at;
+	size_t i, n = s->changes.len / sizeof(*c), kept = 0;
+
+	for (i = 0; i < n; i++)
+		if (c[i].what == STORE_DAMAGED)
+			c[kept++] = c[i];
+	s->changes.len = kept * sizeof(*c);
+}
+
 /* Replaces what has changed by what there is. */
 static void list_all_locked(struct store *s)
 {
@@ -334,7 +346,7 @@ static void list_all_locked(struct store *s)
 	struct entry *e;
 	size_t at = 0;
 
-	s->changes.len = 0;
+	keep_damage_locked(s);
 	while ((slot = map_next(&s->files, &at))) {
 		e = slot->value;
 		if (e->n_present)

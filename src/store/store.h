@@ -148,8 +148,9 @@ void store_totals(struct store *s, struct store_totals *out);
 
 /* What to tell the master: calls fn for each file that gained its first page,
  * became complete, or lost its last since the previous call, or with `all` for
- * each file there is. */
-enum store_change { STORE_ADDED, STORE_COMPLETE, STORE_REMOVED };
+ * each file there is.  STORE_DAMAGED comes before the loss of one whose bytes
+ * were found to be wrong. */
+enum store_change { STORE_ADDED, STORE_COMPLETE, STORE_DAMAGED, STORE_REMOVED };
 void store_take_changes(struct store *s, bool all,
 			void (*fn)(void *owner, uint64_t file,
 				   enum store_change change),

@@ -170,23 +170,35 @@ static void add_id(struct buffer_u64 *b, uint64_t id)
 	b->at[b->n++] = id;
 }
 
+/* The store tells later than fills do. */
+static void remember(struct worker *w, uint64_t file, enum fate from,
+		     enum fate to)
+{
+	const struct remembered *r = history_get(&w->history, file);
+
+	if (r && r->fate == from)
+		history_fate(w, file, to);
+}
+
 static void on_change(void *owner, uint64_t file, enum store_change what)
 {
 	struct worker *w = owner;
-	const struct remembered *r;
 
 	switch (what) {
 	case STORE_ADDED:
+		remember(w, file, FATE_EVICTED, FATE_CACHED);
+		remember(w, file, FATE_DAMAGED, FATE_CACHED);
 		add_id(&w->control.added, file);
 		break;
 	case STORE_COMPLETE:
 		add_id(&w->control.complete, file);
 		break;
+	case STORE_DAMAGED:
+		history_fate(w, file, FATE_DAMAGED);
+		break;
 	case STORE_REMOVED:
+		remember(w, file, FATE_CACHED, FATE_EVICTED);
 		add_id(&w->control.removed, file);
-		r = history_get(&w->history, file);
-		if (r && r->fate == FATE_CACHED)
-			history_fate(w, file, FATE_REMOVED);
 		break;
 	}
 }

@@ -154,7 +154,7 @@ static void not_cached(struct flight *fl, enum fate fate)
 {
 	struct worker *w = fl->file->w;
 
-	history_fate(w, fl->file->id, fate);
+	history_file(fl->file, fate, 0);
 	flight_get(fl);
 	if (w->stopping)
 		over(fl, 0, NULL);
@@ -166,20 +166,29 @@ static void not_cached(struct flight *fl, enum fate fate)
 
 /* ---- the fill ---- */
 
+static enum fate why_not_filled(struct worker *w, ssize_t result)
+{
+	struct store_totals t;
+
+	if (result == ERR_NOT_ADMITTED)
+		return FATE_NOT_ADMITTED;
+	store_totals(w->store, &t);
+	return result == -ENOSPC && !t.dirs_failed ? FATE_NO_ROOM : FATE_DISK;
+}
+
 static void on_filled(struct store_req *req, ssize_t result)
 {
 	struct flight *fl = container_of(req, struct flight, fill);
 	struct worker *w = fl->file->w;
 
 	if (result < 0) {
-		not_cached(fl, result == ERR_NOT_ADMITTED ? FATE_NOT_ADMITTED
-							  : FATE_NO_ROOM);
+		not_cached(fl, why_not_filled(w, result));
 		return;
 	}
 	if (fl->file->dropped)
 		store_drop(w->store, fl->file->id);
 	else
-		history_fate(w, fl->file->id, FATE_CACHED);
+		history_file(fl->file, FATE_CACHED, 0);
 	control_news(w);
 	over(fl, 0, NULL);
 }
@@ -235,10 +244,12 @@ static void fetched(struct flight *fl, enum source source)
 	flight_get(fl);
 	wake(fl, false, 0, NULL);
 	if (fl->file->dropped)
-		not_cached(fl, FATE_DROPPED);
+		not_cached(fl, FATE_FREED);
 	else if (fl->unsettled)
 		not_cached(fl, FATE_UNSETTLED);
-	else if (!fl->is_home || w->stopping)
+	else if (!fl->is_home)
+		not_cached(fl, FATE_NOT_HOME);
+	else if (w->stopping)
 		not_cached(fl, FATE_NEW);
 	else
 		fill(fl);
@@ -263,7 +274,7 @@ static int changed(struct flight *fl)
 		call = mem_alloc(sizeof(*call));
 		master_ask(w, RPC_MASTER_METHOD(suspect), call, &req,
 			   on_suspected);
-		history_fate(w, fl->file->id, FATE_DROPPED);
+		history_file(fl->file, FATE_CHANGED, 0);
 		store_drop(w->store, fl->file->id);
 		file_drop(w, fl->file->id);
 	}
@@ -304,6 +315,8 @@ static void on_ufs(struct ufs_req *req, ssize_t n)
 		return;
 	if (code == ERR_CHANGED || code == -ENOENT || code == -ENOTDIR)
 		code = changed(fl);
+	if (code != -ESTALE)
+		history_file(fl->file, FATE_FAILED, code);
 	if (code != -ECANCELED && code != -ESTALE)
 		log_warn("fetch failed",
 			 "file=%" PRIu64 " path=%s error=\"%s\"", fl->file->id,

@@ -131,7 +131,7 @@ static void serve_drop(void *role, struct rpc_call *call, const void *request)
 		reply.files += freed > 0;
 		reply.bytes += freed;
 		if (freed)
-			history_fate(w, req->ids.at[i], FATE_DROPPED);
+			history_fate(w, req->ids.at[i], FATE_FREED);
 		file_drop(w, req->ids.at[i]);
 	}
 	rpc_reply(call, &reply);
@@ -178,6 +178,7 @@ static void serve_explain(void *role, struct rpc_call *call,
 	const struct explain_request *req = request;
 	struct worker *w = role;
 	const struct remembered *r = history_get(&w->history, req->id);
+	char open[HISTORY_TEXT], why[HISTORY_TEXT];
 	struct store_file_state st = { .dir = "" };
 	struct explain_reply reply = { 0 };
 
@@ -191,10 +192,13 @@ static void serve_explain(void *role, struct rpc_call *call,
 	reply.granted = st.granted;
 	reply.tier = str_of(st.dir);
 	reply.blocks = list_blocks(w, req->id, st.size);
-	if (r && r->open) {
-		reply.last_open = str_of(r->open);
-		reply.last_open_ms = r->open_ms;
-	}
+	history_last_open(w, req->id, open);
+	reply.last_open = str_of(open);
+	reply.last_open_ms = r ? r->open_ms : 0;
+	control_source(w, (struct block_id){ .file = req->id }, &reply.home);
+	history_state(w, req->id, why);
+	if (!st.complete)
+		reply.why = str_of(why);
 	rpc_reply(call, &reply);
 	free((uint64_t *)(uintptr_t)reply.blocks.at);
 }

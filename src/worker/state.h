@@ -214,27 +214,45 @@ enum fate {
 	FATE_CACHED,
 	FATE_NOT_ADMITTED, /* the policy kept others */
 	FATE_NO_ROOM,
+	FATE_DISK,
 	FATE_UNSETTLED, /* changed too lately to be cached */
-	FATE_REMOVED,   /* evicted, or damaged */
-	FATE_DROPPED    /* freed, or another version came */
+	FATE_NOT_HOME,
+	FATE_EVICTED,
+	FATE_DAMAGED,
+	FATE_FREED,
+	FATE_CHANGED, /* in under-storage */
+	FATE_FAILED
 };
 
 struct remembered {
 	uint64_t file;
 	uint64_t open_ms; /* 0: not opened */
-	const char *open; /* a constant word */
-	enum fate fate;
+	bool hit;
+	enum fate fate, then;  /* now, and when it was opened */
+	int error, then_error; /* of FATE_FAILED */
+	uint32_t path;         /* a checksum; 0: not known */
+	uint32_t earlier;      /* of what had its slot before; 0: nothing */
 };
 
 struct history {
-	struct map by_file; /* index + 1 in ring */
+	struct map by_slot; /* index + 1 in ring */
 	struct remembered *ring;
 	size_t next;
 };
 
+enum { HISTORY_TEXT = 160 };
+
 void history_open(struct worker *w, uint64_t file, bool complete, bool partly);
 void history_fate(struct worker *w, uint64_t file, enum fate fate);
+/* Of a file that is known; `error` of FATE_FAILED, else 0. */
+void history_file(const struct file *f, enum fate fate, int error);
 const struct remembered *history_get(const struct history *h, uint64_t file);
+/* "hit", "miss: " and why, or "" if no open is remembered. */
+void history_last_open(const struct worker *w, uint64_t file,
+		       char out[HISTORY_TEXT]);
+/* Why a file that is not complete is not. */
+void history_state(const struct worker *w, uint64_t file,
+		   char out[HISTORY_TEXT]);
 void history_close(struct history *h);
 
 /* ---- grants.c ---- */

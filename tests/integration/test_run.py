@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 
@@ -12,7 +11,7 @@ import pytest
 
 import acached
 import data
-from rgw import free_ports
+
 
 TOP = acached.TOP
 
@@ -265,35 +264,6 @@ def test_every_command_speaks_json(served):
         p = c.run("admin", *words, "--json", "--state", c.state, check=False)
         assert p.returncode in (0, 1, 3), (words, p.stderr)
         json.loads(p.stdout)
-
-
-def test_doctor_looks_at_each_thing_and_tells_the_mend(cluster):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
-        taken = "127.0.0.1:%d" % s.getsockname()[1]
-        own = "127.0.0.1:%d" % free_ports(1)[0]
-        cluster.start("--set", "master.http=" + own, mountpoint=False)
-
-        def doctor(**settings):
-            p = cluster.run("admin", "doctor", "--json", "--state",
-                            cluster.state, env=cluster.env(**settings),
-                            check=False)
-            found = {c["check"]: c for c in json.loads(p.stdout)}
-            bad = any(c["level"] == "problem" for c in found.values())
-            assert p.returncode == bad, found
-            assert all(c["level"] == "ok" or c["mend"]
-                       for c in found.values()), found
-            return found
-        acached.wait_for("the worker is registered", lambda: doctor()[
-            "cluster"]["level"] == "ok")
-        found = doctor(ACACHED_MASTER_HTTP=own)
-        assert {"kernel", "fuse", "descriptors", "ports", "disk",
-                "clock", "cluster"} <= set(found)
-        assert found["ports"]["level"] == "ok", found
-        ports = doctor(ACACHED_WORKER_HTTP=taken)["ports"]
-        assert ports["level"] == "problem" and taken in ports["found"]
-    cluster.stop()
 
 
 def test_a_failure_names_the_path_and_is_json_if_asked_for(cluster, tree):

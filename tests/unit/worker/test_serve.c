@@ -13,7 +13,7 @@
 struct explained {
 	struct rpc_pending pending;
 	struct explain_reply reply;
-	char last_open[64];
+	char last_open[160];
 	uint64_t blocks[8];
 	int calls;
 };
@@ -210,7 +210,8 @@ static void explain_tells_where_and_why(void **state ATTR_UNUSED)
 
 	open_file(1);
 	e = explain(1);
-	assert_string_equal(e.last_open, "miss: never cached");
+	assert_string_equal(e.last_open,
+			    "miss: never cached since the worker started");
 	assert_true(e.reply.last_open_ms > 1700000000000);
 
 	read_file(1);
@@ -247,7 +248,7 @@ static void explain_tells_of_eviction(void **state ATTR_UNUSED)
 	}
 	run(2000);
 	open_file(1);
-	assert_string_equal(explain(1).last_open, "miss: evicted");
+	assert_string_equal(explain(1).last_open, "miss: evicted to make room");
 }
 
 static void explain_tells_of_the_policy(void **state ATTR_UNUSED)
@@ -262,7 +263,9 @@ static void explain_tells_of_the_policy(void **state ATTR_UNUSED)
 		read_file(id);
 	}
 	open_file(10);
-	assert_string_equal(explain(10).last_open, "miss: not admitted");
+	assert_string_equal(
+		explain(10).last_open,
+		"miss: not admitted, what is kept is read as often");
 	open_file(1);
 	assert_string_equal(explain(1).last_open, "hit");
 }
