@@ -1,10 +1,12 @@
 /*
  * An entry of the raft log: a header and a batch of journal records.
  *
- * Header, 32 bytes, little-endian: magic, version, number of records, bytes of
- * payload (32 bits each), the cluster's UUID.  Then each record with its length
- * (32 bits) before it, and zeros up to a multiple of 8, which libraft needs.
- * doc/journal-format.md describes it.
+ * Header, 40 bytes, little-endian: magic, version, number of records, bytes of
+ * payload (32 bits each), the cluster's UUID, the entry's own index (64 bits).
+ * Then each record with its length (32 bits) before it, zeros up to a multiple
+ * of 8, which libraft needs, and 8 bytes that end it: the CRC32C of all before
+ * and a magic, so that an entry never ends in zeros.  doc/journal-format.md
+ * describes it.
  */
 #pragma once
 
@@ -13,8 +15,9 @@
 
 #include "wire/journal.h"
 
-#define ENTRY_HEADER  32
-#define ENTRY_VERSION 1
+#define ENTRY_HEADER  40
+#define ENTRY_TRAILER 8
+#define ENTRY_VERSION 2
 /* A batch is closed when its payload reaches this. */
 #define ENTRY_FULL ((size_t)1 << 20)
 
@@ -29,12 +32,14 @@ void entry_close(struct entry *e);
 void entry_add(struct entry *e, const struct journal_record *record);
 /* The bytes of the whole entry, and these bytes. */
 size_t entry_size(const struct entry *e);
-void entry_write(const struct entry *e, const uint8_t uuid[16], void *out);
+void entry_write(const struct entry *e, const uint8_t uuid[16], uint64_t index,
+		 void *out);
 
 /* Reads an entry, record by record. */
 struct entry_reader {
 	uint8_t uuid[16];
-	uint32_t n; /* records left */
+	uint64_t index; /* that it was written for */
+	uint32_t n;     /* records left */
 	const uint8_t *next, *end;
 };
 

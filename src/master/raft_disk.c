@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "master/raft_files.h"
 #include "runtime/loop_uv.h"
 #include "runtime/secret.h"
 
@@ -135,12 +135,9 @@ static int read_member(int dir, struct raft_member *m)
 static int get_member(const char *dir, struct raft_member *m, struct err *err)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rv;
-	struct stat st;
 
 	if (fd < 0)
 		return err_set(err, -errno, "%s: %m", dir);
-	/* raft's own first file: without it the log has never begun. */
-	m->empty = fstatat(fd, "metadata1", &st, 0) < 0;
 	rv = read_member(fd, m);
 	if (rv == -ENOENT && m->empty) {
 		while (m->id == 0)
@@ -156,8 +153,12 @@ int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
 		   struct err *err)
 {
 	struct raft_disk *d = mem_alloc(sizeof(*d));
-	int rv = get_member(dir, &d->member, err);
+	bool begun;
+	int rv = raft_files_check(dir, &begun, err);
 
+	d->member.empty = !begun;
+	if (!rv)
+		rv = get_member(dir, &d->member, err);
 	if (rv) {
 		free(d);
 		return rv;

@@ -20,7 +20,7 @@ struct raft_disk;
 struct raft_member {
 	raft_id id;
 	uint8_t uuid[16]; /* for a new cluster */
-	bool empty;       /* there was nothing in the directory */
+	bool empty;       /* there is no log in the directory */
 };
 
 /* `l` is a loop of libuv. */

@@ -542,6 +542,11 @@ size_t sim_disk_entries(const struct sim_disk *d)
 	return d->n;
 }
 
+uint64_t sim_disk_next(const struct sim_disk *d)
+{
+	return d->first + d->n;
+}
+
 void sim_disk_append(struct sim_disk *d, const void *data, size_t len)
 {
 	const struct raft_entry e = {

@@ -25,6 +25,8 @@ void sim_disk_fail_checkpoints(struct sim_disk *d, unsigned n);
 /* Whether nothing was ever written. */
 bool sim_disk_empty(const struct sim_disk *d);
 size_t sim_disk_entries(const struct sim_disk *d);
+/* The index of the next entry. */
+uint64_t sim_disk_next(const struct sim_disk *d);
 /* An entry with these bytes, written behind raft's back. */
 void sim_disk_append(struct sim_disk *d, const void *data, size_t len);
 

@@ -20,3 +20,5 @@ check_PROGRAMS += %D%/test_recent
 %C%_test_recent_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_dump
 %C%_test_dump_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_power_cut
+%C%_test_power_cut_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)

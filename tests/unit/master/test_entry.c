@@ -46,7 +46,7 @@ static void write_entry(void)
 {
 	f.len = entry_size(&f.entry);
 	f.bytes = mem_alloc(f.len);
-	entry_write(&f.entry, uuid, f.bytes);
+	entry_write(&f.entry, uuid, 0x1234, f.bytes);
 }
 
 static int open_entry(void)
@@ -75,6 +75,7 @@ static void records_come_back_in_order(void **state ATTR_UNUSED)
 	assert_int_equal(f.len % 8, 0);
 	assert_int_equal(open_entry(), 0);
 	assert_memory_equal(f.reader.uuid, uuid, 16);
+	assert_int_equal(f.reader.index, 0x1234);
 	the_next_is_unmount("/a");
 	the_next_is_unmount("/bcd");
 	assert_int_equal(next(), 0);
@@ -83,9 +84,11 @@ static void records_come_back_in_order(void **state ATTR_UNUSED)
 static void the_bytes_on_disk_are_these(void **state ATTR_UNUSED)
 {
 	static const char golden[] =
-		"ACJ1\1\0\0\0\1\0\0\0\x0d\0\0\0"
+		"ACJ1\2\0\0\0\1\0\0\0\x0d\0\0\0"
 		"0123456789abcdef"
-		"\x09\0\0\0\x93\x03\x93\0\0\0\x91\xa1/\0\0\0";
+		"\x34\x12\0\0\0\0\0\0"
+		"\x09\0\0\0\x93\x03\x93\0\0\0\x91\xa1/\0\0\0"
+		"\xbb\x57\xab\x27\x41\x63\x6a\x45";
 
 	add_unmount("/");
 	write_entry();
@@ -97,9 +100,9 @@ static void a_newer_version_is_refused(void **state ATTR_UNUSED)
 {
 	add_unmount("/a");
 	write_entry();
-	f.bytes[4] = 2;
+	f.bytes[4] = 7;
 	assert_int_equal(open_entry(), ERR_BAD_MESSAGE);
-	assert_non_null(strstr(f.err.msg, "version 2"));
+	assert_non_null(strstr(f.err.msg, "version 7"));
 }
 
 static void an_entry_cut_off_is_refused(void **state ATTR_UNUSED)
@@ -108,16 +111,31 @@ static void an_entry_cut_off_is_refused(void **state ATTR_UNUSED)
 
 	add_unmount("/a");
 	write_entry();
-	for (whole = f.len, f.len = 0; f.len < whole - 8; f.len += 8)
+	for (whole = f.len, f.len = 0; f.len < whole; f.len++)
 		assert_int_equal(open_entry(), ERR_BAD_MESSAGE);
+}
+
+static void every_flipped_bit_is_seen(void **state ATTR_UNUSED)
+{
+	size_t i;
+
+	add_unmount("/a");
+	add_unmount("/b");
+	write_entry();
+	for (i = 0; i < 8 * f.len; i++) {
+		f.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+		assert_int_equal(open_entry(), ERR_BAD_MESSAGE);
+		f.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+	}
+	assert_int_equal(open_entry(), 0);
 }
 
 static void an_unknown_record_cannot_be_skipped(void **state ATTR_UNUSED)
 {
 	add_unmount("/a");
+	assert_int_equal(f.entry.payload.data[5], JOURNAL_unmount);
+	f.entry.payload.data[5] = 0x7f;
 	write_entry();
-	assert_int_equal(f.bytes[ENTRY_HEADER + 5], JOURNAL_unmount);
-	f.bytes[ENTRY_HEADER + 5] = 0x7f;
 	assert_int_equal(open_entry(), 0);
 	assert_int_equal(next(), ERR_BAD_MESSAGE);
 }
@@ -125,8 +143,8 @@ static void an_unknown_record_cannot_be_skipped(void **state ATTR_UNUSED)
 static void a_record_longer_than_its_entry_is_refused(void **state ATTR_UNUSED)
 {
 	add_unmount("/a");
+	f.entry.payload.data[0] = 0x7f;
 	write_entry();
-	f.bytes[ENTRY_HEADER] = 0x7f;
 	assert_int_equal(open_entry(), 0);
 	assert_int_equal(next(), ERR_BAD_MESSAGE);
 }
@@ -135,5 +153,6 @@ TEST_MAIN(TEST_WITH(records_come_back_in_order),
 	  TEST_WITH(the_bytes_on_disk_are_these),
 	  TEST_WITH(a_newer_version_is_refused),
 	  TEST_WITH(an_entry_cut_off_is_refused),
+	  TEST_WITH(every_flipped_bit_is_seen),
 	  TEST_WITH(an_unknown_record_cannot_be_skipped),
 	  TEST_WITH(a_record_longer_than_its_entry_is_refused))

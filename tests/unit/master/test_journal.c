@@ -338,11 +338,11 @@ static void an_unknown_record_stops_the_master(void **state ATTR_UNUSED)
 	namespace_totals(journal_namespace(f.journal), &t);
 	entry_init(&e);
 	entry_add(&e, &r);
+	e.payload.data[5] = 0x7e;
 	len = entry_size(&e);
 	bytes = mem_alloc(len);
-	entry_write(&e, t.uuid, bytes);
-	bytes[ENTRY_HEADER + 5] = 0x7e;
 	stop();
+	entry_write(&e, t.uuid, sim_disk_next(f.disk), bytes);
 	sim_disk_append(f.disk, bytes, len);
 	start();
 	assert_true(f.broken);
@@ -364,13 +364,49 @@ static void an_entry_of_another_cluster_stops_the_master(
 	entry_init(&e);
 	entry_add(&e, &r);
 	len = entry_size(&e);
-	entry_write(&e, (const uint8_t *)"some other one's", bytes);
 	stop();
+	entry_write(&e, (const uint8_t *)"some other one's",
+		    sim_disk_next(f.disk), bytes);
 	sim_disk_append(f.disk, bytes, len);
 	start();
 	assert_true(f.broken);
 	assert_non_null(strstr(f.err.msg, "another cluster"));
 	entry_close(&e);
+}
+
+/* A good entry, written for a later place or with this bit flipped, stops the
+ * master, and it says so. */
+static void is_refused(uint64_t shift, size_t flipped, const char *sentence)
+{
+	const struct journal_record r = { .type = JOURNAL_unmount,
+					  .unmount.path = { "/", 1 } };
+	struct namespace_totals t;
+	uint8_t bytes[128];
+	struct entry e;
+
+	namespace_totals(journal_namespace(f.journal), &t);
+	entry_init(&e);
+	entry_add(&e, &r);
+	stop();
+	entry_write(&e, t.uuid, sim_disk_next(f.disk) + shift, bytes);
+	bytes[flipped / 8] ^= (uint8_t)(1 << flipped % 8);
+	sim_disk_append(f.disk, bytes, entry_size(&e));
+	start();
+	assert_true(f.broken);
+	assert_false(f.ready);
+	assert_non_null(strstr(f.err.msg, sentence));
+	entry_close(&e);
+}
+
+static void an_entry_in_anothers_place_stops_the_master(
+	void **state ATTR_UNUSED)
+{
+	is_refused(7, 127 * 8, "some are missing");
+}
+
+static void a_damaged_entry_stops_the_master(void **state ATTR_UNUSED)
+{
+	is_refused(0, ENTRY_HEADER * 8 + 50, "wrong checksum");
 }
 
 static void recent_entries_can_be_read_again(void **state ATTR_UNUSED)
@@ -410,4 +446,6 @@ TEST_MAIN(TEST_WITH(a_new_cluster_has_its_uuid_and_block_size),
 	  TEST_WITH(closing_fails_what_is_not_committed),
 	  TEST_WITH(an_unknown_record_stops_the_master),
 	  TEST_WITH(an_entry_of_another_cluster_stops_the_master),
+	  TEST_WITH(an_entry_in_anothers_place_stops_the_master),
+	  TEST_WITH(a_damaged_entry_stops_the_master),
 	  TEST_WITH(recent_entries_can_be_read_again))
