@@ -349,6 +349,55 @@ int cli_call_worker(struct cli *cli, uint32_t worker,
 	return wait_for(&w);
 }
 
+struct call_at {
+	struct rpc_pending pending;
+	struct cli *cli;
+	cli_reply_fn fn;
+	void *arg;
+	int code;
+	bool done;
+};
+
+static void on_done_at(struct rpc_pending *p, int code, const void *reply)
+{
+	struct call_at *c = container_of(p, struct call_at, pending);
+
+	c->done = true;
+	c->code = code;
+	if (code < 0)
+		err_set(&c->cli->err, code, "%s",
+			p->err.msg[0] ? p->err.msg : err_text(code));
+	else if (c->fn)
+		c->code = c->fn(c->arg, reply);
+	loop_uv_stop(c->cli->loop);
+}
+
+int cli_call_at(struct cli *cli, const char *address, uint64_t ms,
+		const struct rpc_method *method, const void *request,
+		cli_reply_fn fn, void *arg)
+{
+	const struct rpc_identity identity = {
+		.role = RPC_CLIENT,
+		.key = cli->has_key ? cli->key : NULL,
+	};
+	struct call_at c = { .cli = cli, .fn = fn, .arg = arg };
+	struct rpc_client *client;
+	int rv = cli_connect(cli);
+
+	if (rv)
+		return rv;
+	client = rpc_client_new(cli->loop, address, &identity);
+	c.pending = (struct rpc_pending){
+		.deadline_ms = loop_now_ms(cli->loop) + ms,
+		.fd = -1,
+	};
+	rpc_call(client, method, &c.pending, request, on_done_at);
+	while (!c.done)
+		loop_uv_run(cli->loop);
+	rpc_client_close(client);
+	return c.code;
+}
+
 struct pause {
 	struct timer timer;
 	struct loop *loop;

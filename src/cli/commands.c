@@ -1,6 +1,7 @@
 /* One row a command, one table of options a row that has any. */
 
 #include "cli/commands.h"
+#include "cli/process.h"
 
 #include <limits.h>
 #include <string.h>
@@ -86,6 +87,19 @@ static const struct cli_flag journal_flags[] = {
 	{ 0 },
 };
 
+static const struct cli_flag log_level_flags[] = {
+	{ 'n', "logName", "MODULE",
+	  "of this module alone: rpc, s3, store, ..." },
+	{ 't', "target", "PROCESS", "one of " PROCESS_TARGETS },
+	{ 'l', "level", "error|warn|info|debug", "log this and what is above" },
+	{ 0 },
+};
+
+static const struct cli_flag target_flags[] = {
+	{ 't', "target", "PROCESS", "one of " PROCESS_TARGETS },
+	{ 0 },
+};
+
 static const struct cli_flag none[] = { { 0 } };
 
 const struct cli_command cli_commands[] = {
@@ -166,6 +180,16 @@ const struct cli_command cli_commands[] = {
 	  0, 1, cmd_help },
 	{ "admin", "journal", "dump", "the journal, a line a record", NULL,
 	  journal_flags, 1, 1, cmd_journal },
+	{ "admin", "logLevel", "", "what each process logs, and change it",
+	  "Without --level it only shows. Without --target it is about the "
+	  "master, every worker that is alive, and the mountpoints whose state "
+	  "directory is on this machine. A change lasts until the process "
+	  "ends; for good, set log.level.",
+	  log_level_flags, 0, 0, cmd_log_level },
+	{ "admin", "metrics", "[NAME]", "the numbers that each process counts",
+	  "In the text format of Prometheus, with a line \"# process\" before "
+	  "each; of those whose name begins with NAME, if it is given.",
+	  target_flags, 0, 1, cmd_metrics },
 	{ "admin", "report", "", "the state of the cluster", NULL, none, 0, 0,
 	  cmd_report },
 	{ 0 },

@@ -19,6 +19,7 @@
 #include "fuse/fs.h"
 #include "fuse/readahead.h"
 #include "http/admin.h"
+#include "rpc/server.h"
 #include "rpc/transport.h"
 #include "runtime/loop_uv.h"
 #include "runtime/role.h"
@@ -46,6 +47,7 @@ static struct server {
 	struct fs_options fs_options;
 	struct session *session;
 	struct http_admin admin;
+	struct rpc_server *rpc; /* what every process answers, nothing else */
 	uint8_t key[SECRET_KEY_LEN];
 	struct watch *signals;
 	struct timer timer;
@@ -146,6 +148,21 @@ static void start_client(struct server *s)
 	s->fs_options.client = s->client;
 }
 
+/* For acached admin: a mountpoint does well without it. */
+static void start_rpc(struct server *s)
+{
+	const struct rpc_identity identity = { .role = RPC_FUSE,
+					       .key = s->key };
+	const struct rpc_service service = { .name = "mountpoint" };
+	char *address = mem_printf("unix:%s/sock", s->env->dir);
+	struct err err = { 0 };
+
+	s->rpc = rpc_server_new(s->loop, &service, &identity);
+	if (rpc_server_listen(s->rpc, address, NULL, &err))
+		log_warn("cannot listen for commands", "why=\"%s\"", err.msg);
+	free(address);
+}
+
 static void tell_ready(struct server *s)
 {
 	char *text = s->admin.http
@@ -241,6 +258,7 @@ int fuse_main(const struct role_env *env)
 		.starts = env->starts,
 	};
 	start_client(s);
+	start_rpc(s);
 	if (http_admin_start(&s->admin, s->loop, env->config->fuse_http, &err))
 		fail("cannot listen", &err);
 	find_path(s);

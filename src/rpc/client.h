@@ -78,3 +78,5 @@ void rpc_cancel(struct rpc_pending *p);
 
 #define RPC_MASTER_METHOD(name) (&rpc_master_methods[MASTER_CALL_##name])
 #define RPC_WORKER_METHOD(name) (&rpc_worker_methods[WORKER_CALL_##name])
+#define RPC_PROCESS_METHOD(name) \
+	(&rpc_process_methods[PROCESS_CALL_##name - PROCESS_CALLS_FROM])

@@ -6,6 +6,7 @@ librpc_a_SOURCES = \
 	%D%/conn.c %D%/conn.h \
 	%D%/handshake.c %D%/handshake.h \
 	%D%/method.c %D%/method.h \
+	%D%/process.c \
 	%D%/out.c %D%/out.h \
 	%D%/send_queue.c %D%/send_queue.h \
 	%D%/server.c %D%/server.h \

@@ -25,6 +25,7 @@
 
 MASTER_CALLS(CALL_FUNCTIONS)
 WORKER_CALLS(CALL_FUNCTIONS)
+PROCESS_CALLS(CALL_FUNCTIONS)
 
 #define NOTICE_FUNCTION(number, name, fields)                             \
 	static int decode_##name##_notice(void *m, const void *buf,       \
@@ -36,8 +37,8 @@ WORKER_CALLS(CALL_FUNCTIONS)
 
 WORKER_NOTICES(NOTICE_FUNCTION)
 
-#define CALL_ROW(num, call, req, rep)                          \
-	[num] = {                                              \
+#define ROW_AT(at, num, call)                                  \
+	[at] = {                                               \
 		.name = #call,                                 \
 		.number = (num),                               \
 		.request_size = sizeof(struct call##_request), \
@@ -47,11 +48,17 @@ WORKER_NOTICES(NOTICE_FUNCTION)
 		.encode_reply = encode_##call##_reply,         \
 		.decode_reply = decode_##call##_reply,         \
 	},
+#define CALL_ROW(num, call, req, rep) ROW_AT(num, num, call)
+#define PROCESS_ROW(num, call, req, rep) \
+	ROW_AT((num)-PROCESS_CALLS_FROM, num, call)
 
 const struct rpc_method rpc_master_methods[] = { MASTER_CALLS(CALL_ROW) };
 const struct rpc_method rpc_worker_methods[] = { WORKER_CALLS(CALL_ROW) };
 const unsigned rpc_n_master_methods = ARRAY_SIZE(rpc_master_methods);
 const unsigned rpc_n_worker_methods = ARRAY_SIZE(rpc_worker_methods);
+
+const struct rpc_method rpc_process_methods[] = { PROCESS_CALLS(PROCESS_ROW) };
+const unsigned rpc_n_process_methods = ARRAY_SIZE(rpc_process_methods);
 
 #define NOTICE_ROW(num, notice, fields)                 \
 	[num] = {                                       \
@@ -70,6 +77,7 @@ const unsigned rpc_n_worker_notices = ARRAY_SIZE(rpc_worker_notices);
 union any_reply {
 	MASTER_CALLS(REPLY_MEMBER)
 	WORKER_CALLS(REPLY_MEMBER)
+	PROCESS_CALLS(REPLY_MEMBER)
 };
 
 union any_notice {

@@ -32,6 +32,9 @@ struct rpc_notice {
 extern const struct rpc_method rpc_master_methods[];
 extern const struct rpc_method rpc_worker_methods[];
 extern const unsigned rpc_n_master_methods, rpc_n_worker_methods;
+/* By number - PROCESS_CALLS_FROM. */
+extern const struct rpc_method rpc_process_methods[];
+extern const unsigned rpc_n_process_methods;
 
 extern const struct rpc_notice rpc_worker_notices[];
 extern const unsigned rpc_n_worker_notices;

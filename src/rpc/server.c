@@ -162,12 +162,34 @@ void call_cancel(struct rpc_call *call)
 		fn(call->cancel_owner);
 }
 
+/* The handler of call `number` and who it is for; NULL: there is no such call.
+ */
+static rpc_handler find_handler(const struct rpc_service *service,
+				unsigned number,
+				const struct rpc_method **method, void **role)
+{
+	const unsigned common = number - PROCESS_CALLS_FROM;
+
+	if (number >= PROCESS_CALLS_FROM && common < rpc_n_process_methods) {
+		*method = &rpc_process_methods[common];
+		*role = NULL;
+		return process_handlers[common];
+	}
+	if (number >= service->n_methods || !service->methods[number].name)
+		return NULL;
+	*method = &service->methods[number];
+	*role = service->role;
+	return service->handlers[number];
+}
+
 static int on_call(struct rpc_session *s, const struct frame *f,
 		   struct err *err)
 {
 	const struct rpc_service *service = &s->server->service;
-	const struct rpc_method *method = NULL;
 	struct rpc_call *call = call_new(s);
+	const struct rpc_method *method;
+	rpc_handler handler;
+	void *role;
 	int rv;
 
 	call->id = f->e.id;
@@ -175,9 +197,8 @@ static int on_call(struct rpc_session *s, const struct frame *f,
 		f->e.extra ? loop_now_ms(s->server->loop) + f->e.extra : 0;
 	keep_body(call, &f->e);
 	metric_add(METRIC_rpcs, 1);
-	if (f->e.number < service->n_methods)
-		method = &service->methods[f->e.number];
-	if (!method || !method->name || !service->handlers[f->e.number]) {
+	handler = find_handler(service, f->e.number, &method, &role);
+	if (!handler) {
 		rpc_fail(call, -EOPNOTSUPP, "the %s has no call %u",
 			 service->name, f->e.number);
 		return 0;
@@ -193,8 +214,7 @@ static int on_call(struct rpc_session *s, const struct frame *f,
 	if (rv)
 		call_done(call);
 	else
-		service->handlers[f->e.number](service->role, call,
-					       call->request);
+		handler(role, call, call->request);
 	return rv;
 }
 
@@ -291,6 +311,9 @@ struct rpc_server *rpc_server_new(struct loop *loop,
 	for (i = 0; i < service->n_methods; i++)
 		if (service->methods[i].request_size > s->request_max)
 			s->request_max = service->methods[i].request_size;
+	for (i = 0; i < rpc_n_process_methods; i++)
+		if (rpc_process_methods[i].request_size > s->request_max)
+			s->request_max = rpc_process_methods[i].request_size;
 	list_init(&s->sessions);
 	list_init(&s->free_calls);
 	out_pool_init(&s->outs, on_idle);

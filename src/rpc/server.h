@@ -1,6 +1,7 @@
 /*
  * Serving calls.  The server owns sockets, framing, limits and deadlines; a
- * role gives it a table of handlers.
+ * role gives it a table of handlers, and it answers itself what is asked of
+ * every process (PROCESS_CALLS).
  */
 #pragma once
 

@@ -60,6 +60,9 @@ struct rpc_call {
 	max_align_t request[];
 };
 
+/* Those of PROCESS_CALLS, by number - PROCESS_CALLS_FROM; `role` is NULL. */
+extern const rpc_handler process_handlers[];
+
 /* It has been answered. */
 void call_done(struct rpc_call *call);
 

@@ -47,6 +47,7 @@
 	FUZZ_MESSAGE(name##_reply)
 MASTER_CALLS(FUZZ_CALL)
 WORKER_CALLS(FUZZ_CALL)
+PROCESS_CALLS(FUZZ_CALL)
 
 #define FUZZ_NOTICE(number, name, fields) FUZZ_MESSAGE(name##_notice)
 WORKER_NOTICES(FUZZ_NOTICE)
@@ -98,6 +99,22 @@ static fuzz_fn worker_reply(unsigned number)
 	return NULL;
 }
 
+static fuzz_fn process_request(unsigned number)
+{
+	switch (number) {
+		PROCESS_CALLS(REQUEST_CASE)
+	}
+	return NULL;
+}
+
+static fuzz_fn process_reply(unsigned number)
+{
+	switch (number) {
+		PROCESS_CALLS(REPLY_CASE)
+	}
+	return NULL;
+}
+
 static fuzz_fn worker_notice(unsigned number)
 {
 	switch (number) {
@@ -126,6 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		[FUZZ_WORKER_REPLY] = worker_reply,
 		[FUZZ_WORKER_NOTICE] = worker_notice,
 		[FUZZ_CONNECTION] = any_connection,
+		[FUZZ_PROCESS_REQUEST] = process_request,
+		[FUZZ_PROCESS_REPLY] = process_reply,
 	};
 	fuzz_fn fuzz = NULL;
 

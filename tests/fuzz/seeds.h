@@ -13,6 +13,8 @@ enum fuzz_family {
 	FUZZ_WORKER_REPLY,
 	FUZZ_WORKER_NOTICE,
 	FUZZ_CONNECTION,
+	FUZZ_PROCESS_REQUEST,
+	FUZZ_PROCESS_REPLY,
 };
 
 /* The same of fuzz_connection. */

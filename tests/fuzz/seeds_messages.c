@@ -34,6 +34,9 @@ static void finish(msgpack_sbuffer *b, const char *name, fuzz_seed_fn give)
 #define WORKER_SEEDS(number, name, req, rep)              \
 	SEED(FUZZ_WORKER_REQUEST, number, name##_request) \
 	SEED(FUZZ_WORKER_REPLY, number, name##_reply)
+#define PROCESS_SEEDS(number, name, req, rep)              \
+	SEED(FUZZ_PROCESS_REQUEST, number, name##_request) \
+	SEED(FUZZ_PROCESS_REPLY, number, name##_reply)
 #define NOTICE_SEEDS(number, name, fields) \
 	SEED(FUZZ_WORKER_NOTICE, number, name##_notice)
 #define CONNECTION_SEEDS(name, fields) SEED(FUZZ_CONNECTION, 0, name)
@@ -45,6 +48,7 @@ void fuzz_seeds(fuzz_seed_fn give)
 
 	MASTER_CALLS(MASTER_SEEDS)
 	WORKER_CALLS(WORKER_SEEDS)
+	PROCESS_CALLS(PROCESS_SEEDS)
 	WORKER_NOTICES(NOTICE_SEEDS)
 	CONNECTION_MESSAGES(CONNECTION_SEEDS)
 }

@@ -207,3 +207,73 @@ def test_capacity_used_and_master_are_told(one):
     p = one.run("fs", "masterInfo", "--master", leader, "--state", one.state)
     assert leader in p.stdout
     json.loads(one.fs("masterInfo", "--json").stdout)
+
+
+def test_log_levels_are_told_and_changed_while_it_runs(one):
+    def levels(*words, **kw):
+        return one.admin_json("logLevel", *words, **kw)
+    before = levels()
+    assert before == {"master": {"all": "info"}, "worker:1": {"all": "info"}}
+    levels("--target", "worker", "--logName", "rpc", "--level", "debug")
+    now = levels()
+    assert now["worker:1"] == {"all": "info", "rpc": "debug"}
+    assert now["master"] == before["master"]
+    one.fs("explain", "/cli/a.txt")
+    log = one.log_text()
+    assert "level=debug role=worker module=rpc" in log
+    assert "level=debug role=master" not in log
+    p = one.admin("logLevel", "-t", "worker:1", "-l", "info")
+    assert p.stdout.split() == ["worker:1", "all=info"]
+    assert levels() == before
+    for words, status, why in (
+            (["--level", "loud"], 2, "error|warn|info|debug"),
+            (["--logName", "rpc"], 2, "--level"),
+            (["-n", "stoer", "-l", "info"], 1, "no module of that name"),
+            (["-t", "worker:9"], 1, "there is no such process")):
+        p = one.admin("logLevel", *words, check=False)
+        assert p.returncode == status and why in p.stderr, (words, p.stderr)
+
+
+def test_every_module_that_logs_has_a_level(one):
+    found = set()
+    for where, _, names in os.walk(os.path.join(acached.TOP, "src")):
+        for name in (n for n in names if n.endswith(".c")):
+            with open(os.path.join(where, name)) as f:
+                found |= set(re.findall(r'#define LOG_MODULE "(\w+)"',
+                                        f.read()))
+    assert len(found) > 8
+    for module in found:
+        one.admin("logLevel", "-t", "master", "-n", module, "-l", "info")
+    one.admin("logLevel", "-l", "info")
+
+
+def test_metrics_are_those_of_each_process(one):
+    one.fs("checksum", "/cli/big")
+    all_ = one.admin_json("metrics")
+    assert set(all_) == {"master", "worker:1"}
+    assert all_["master"]["acached_workers"] == 1
+    assert all_["worker:1"]["acached_cache_used_bytes"] > 9000000
+    assert isinstance(all_["worker:1"]["acached_fill_seconds_sum"], float)
+    few = one.admin_json("metrics", "-t", "worker", "acached_cache_")
+    assert set(few["worker:1"]) == {"acached_cache_capacity_bytes",
+                                    "acached_cache_used_bytes"}
+    text = one.admin("metrics", "-t", "master").stdout
+    assert text.startswith("# process master\n# HELP acached_")
+    assert "# TYPE acached_inodes gauge\n" in text
+    p = one.admin("metrics", "-t", "nobody", check=False)
+    assert p.returncode == 1 and "worker[:ID]" in p.stderr
+
+
+def test_a_mountpoints_process_answers_too(cluster, tree):
+    cluster.start("--ufs", "file://" + tree[0])
+    with open(cluster.at(tree[1][1]), "rb") as f:
+        f.read()
+    name = "fuse:" + cluster.mountpoint
+    mine = cluster.admin_json("metrics", "-t", "fuse")
+    assert list(mine) == [name]
+    assert mine[name]['acached_fuse_upcalls_total{kind="lookup"}'] > 0
+    levels = cluster.admin_json("logLevel", "-t", name, "-l", "warn")
+    assert levels == {name: {"all": "warn"}}
+    cluster.kill("fuse")
+    acached.wait_for("the next process answers", lambda: cluster.admin_json(
+        "logLevel").get(name) == {"all": "info"}, 20, 0.2)

@@ -6,3 +6,5 @@ check_PROGRAMS += %D%/test_transport_real
 %C%_test_transport_real_LDADD = libtest.a $(RPC_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_sim_net
 %C%_test_sim_net_LDADD = libtest.a $(RPC_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_process
+%C%_test_process_LDADD = libtest.a $(RPC_LIBS) $(CMOCKA_LIBS)

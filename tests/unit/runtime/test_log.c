@@ -124,6 +124,38 @@ static void what_is_below_the_level_is_not_written(void **state ATTR_UNUSED)
 	wrote("level=debug module=test event=loud n=1\n");
 }
 
+/* As a module that has a level of its own would write. */
+static void write_as(const char *module)
+{
+	if (log_enabled(LOG_LEVEL_DEBUG))
+		log_write(LOG_LEVEL_DEBUG, module, "asked", "n=%d", 1);
+}
+
+static void a_module_may_have_a_level_of_its_own(void **state ATTR_UNUSED)
+{
+	const char *module;
+
+	assert_int_equal(log_set_module("rpc", "debug"), 0);
+	write_as("store");
+	write_as("rpc");
+	wrote("level=debug module=rpc event=asked n=1\n");
+	assert_string_equal(log_get_module(1, &module), "debug");
+	assert_string_equal(module, "rpc");
+	assert_null(log_get_module(2, &module));
+	assert_int_equal(log_set_module("", "info"), 0);
+	assert_false(log_enabled(LOG_LEVEL_DEBUG));
+	assert_null(log_get_module(1, &module));
+}
+
+static void a_module_may_be_quieter_than_the_others(void **state ATTR_UNUSED)
+{
+	log_configure("debug", "logfmt", NULL);
+	assert_int_equal(log_set_module("rpc", "error"), 0);
+	write_as("rpc");
+	write_as("store");
+	wrote("level=debug module=store event=asked n=1\n");
+}
+
 static void the_longest_line_is_whole(void **state ATTR_UNUSED)
 {
 	char path[3000];
@@ -178,6 +210,8 @@ TEST_MAIN(TEST_WITH(a_line_is_pairs), TEST_WITH(values_with_blanks_are_quoted),
 	  TEST_WITH(json_is_an_object_a_line),
 	  TEST_WITH(what_is_not_utf8_is_replaced),
 	  TEST_WITH(what_is_below_the_level_is_not_written),
+	  TEST_WITH(a_module_may_have_a_level_of_its_own),
+	  TEST_WITH(a_module_may_be_quieter_than_the_others),
 	  TEST_WITH(the_longest_line_is_whole),
 	  TEST_WITH(the_last_error_is_known),
 	  TEST_WITH(a_long_file_is_begun_anew))

@@ -79,6 +79,9 @@ static void put_protocol(void)
 	head("Calls to a worker", "| number | call | request | reply |",
 	     "|---|---|---|---|");
 	WORKER_CALLS(PUT_CALL)
+	head("Calls to any of them, and to a mountpoint's process",
+	     "| number | call | request | reply |", "|---|---|---|---|");
+	PROCESS_CALLS(PUT_CALL)
 	head("Notices of a worker", "| number | notice | fields |",
 	     "|---|---|---|");
 	WORKER_NOTICES(PUT_NUMBERED)
