@@ -15,6 +15,7 @@ libufs_a_SOURCES = \
 	%D%/text.c %D%/text.h \
 	%D%/ufs.c %D%/ufs.h \
 	%D%/ufs_local.c \
-	%D%/ufs_s3.c
+	%D%/ufs_s3.c \
+	%D%/xml_mend.c %D%/xml_mend.h
 libufs_a_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EXPAT_CFLAGS)
 EXTRA_DIST += doc/under-storage.md

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "ufs/text.h"
+#include "ufs/xml_mend.h"
 
 /* A key has at most 1,024 bytes, thrice that encoded, in &amp;s five times. */
 enum { MAX_TEXT = 16 << 10, MAX_DEPTH = 16, MAX_ITEMS = 100000 };
@@ -24,8 +25,9 @@ struct s3_xml {
 	bool wants_text; /* of the element that is open */
 	bool bad, whole, encoded;
 
+	struct xml_mend mend;
 	struct s3_listing listing;
-	size_t objects_size, prefixes_size;
+	size_t objects_size, prefixes_size, nuls_size;
 	struct s3_error error;
 };
 
@@ -192,12 +194,31 @@ static void on_doctype(void *owner, const XML_Char *name,
 	stop(owner);
 }
 
+/* A character that was mended. */
+static void on_instruction(void *owner, const XML_Char *target,
+			   const XML_Char *data)
+{
+	unsigned long c = strtoul(data, NULL, 16);
+	char utf8[3] = { (char)(0xe0 | c >> 12), (char)(0x80 | (c >> 6 & 0x3f)),
+			 (char)(0x80 | (c & 0x3f)) };
+
+	if (!is(target, XML_MEND_TARGET))
+		return;
+	if (c < 0x80) {
+		utf8[0] = (char)c;
+		on_text(owner, utf8, 1);
+	} else {
+		on_text(owner, utf8, sizeof(utf8));
+	}
+}
+
 static void set_handlers(struct s3_xml *x)
 {
 	XML_SetUserData(x->parser, x);
 	XML_SetElementHandler(x->parser, on_start, on_end);
 	XML_SetCharacterDataHandler(x->parser, on_text);
 	XML_SetStartDoctypeDeclHandler(x->parser, on_doctype);
+	XML_SetProcessingInstructionHandler(x->parser, on_instruction);
 }
 
 struct s3_xml *s3_xml_new(void)
@@ -222,11 +243,14 @@ static void clear(struct s3_xml *x)
 	}
 	for (i = 0; i < l->n_prefixes; i++)
 		free(l->prefixes[i]);
+	for (i = 0; i < l->n_nuls; i++)
+		free(l->nuls[i]);
+	free(l->nuls);
 	free(l->objects);
 	free(l->prefixes);
 	free(l->next);
 	x->listing = (struct s3_listing){ 0 };
-	x->objects_size = x->prefixes_size = 0;
+	x->objects_size = x->prefixes_size = x->nuls_size = 0;
 	x->error = (struct s3_error){ 0 };
 }
 
@@ -234,6 +258,7 @@ void s3_xml_free(struct s3_xml *x)
 {
 	clear(x);
 	text_close(&x->text);
+	xml_mend_close(&x->mend);
 	XML_ParserFree(x->parser);
 	free(x);
 }
@@ -248,13 +273,16 @@ void s3_xml_reset(struct s3_xml *x)
 	x->section = SECTION_TOP;
 	x->wants_text = x->bad = x->whole = x->encoded = false;
 	text_clear(&x->text);
+	xml_mend_reset(&x->mend);
 }
 
 int s3_xml_feed(struct s3_xml *x, const void *data, size_t len)
 {
-	const char *at = data;
+	const char *at;
 	size_t n;
 
+	xml_mend(&x->mend, &data, &len);
+	at = data;
 	for (; len && !x->bad; at += n, len -= n) {
 		n = len < (1u << 20) ? len : 1u << 20;
 		if (XML_Parse(x->parser, at, (int)n, 0) != XML_STATUS_OK)
@@ -263,10 +291,44 @@ int s3_xml_feed(struct s3_xml *x, const void *data, size_t len)
 	return x->bad ? -EBADMSG : 0;
 }
 
-static void decode(char *s)
+/* False: it would have a NUL, and stays as it is. */
+static bool decode(char *s)
 {
-	if (s)
-		s[text_decode(s, strlen(s), true)] = '\0';
+	if (strstr(s, "%00"))
+		return false;
+	s[text_decode(s, strlen(s), true)] = '\0';
+	return true;
+}
+
+static void add_nul(struct s3_xml *x, char *key)
+{
+	struct s3_listing *l = &x->listing;
+
+	l->nuls = grow(l->nuls, l->n_nuls, &x->nuls_size, sizeof(l->nuls[0]));
+	l->nuls[l->n_nuls++] = key;
+}
+
+static void decode_all(struct s3_xml *x)
+{
+	struct s3_listing *l = &x->listing;
+	size_t i, n = 0;
+
+	for (i = 0; i < l->n_objects; i++) {
+		if (decode(l->objects[i].key)) {
+			l->objects[n++] = l->objects[i];
+		} else {
+			add_nul(x, l->objects[i].key);
+			free(l->objects[i].etag);
+		}
+	}
+	l->n_objects = n;
+	for (i = n = 0; i < l->n_prefixes; i++) {
+		if (decode(l->prefixes[i]))
+			l->prefixes[n++] = l->prefixes[i];
+		else
+			add_nul(x, l->prefixes[i]);
+	}
+	l->n_prefixes = n;
 }
 
 enum s3_root s3_xml_finish(struct s3_xml *x)
@@ -277,14 +339,11 @@ enum s3_root s3_xml_finish(struct s3_xml *x)
 	if (x->bad || !x->whole ||
 	    XML_Parse(x->parser, "", 0, 1) != XML_STATUS_OK)
 		return S3_ROOT_NONE;
-	for (i = 0; i < l->n_objects; i++) {
+	for (i = 0; i < l->n_objects; i++)
 		if (!l->objects[i].key || !l->objects[i].etag)
 			return S3_ROOT_NONE;
-		if (x->encoded)
-			decode(l->objects[i].key);
-	}
-	for (i = 0; x->encoded && i < l->n_prefixes; i++)
-		decode(l->prefixes[i]);
+	if (x->encoded)
+		decode_all(x);
 	if (l->truncated && !l->next)
 		return S3_ROOT_NONE; /* could not be gone on with */
 	return x->root;

@@ -2,7 +2,8 @@
  * What an S3 server answers in XML: a page of ListObjectsV2, or an error.
  *
  * A push parser: bytes go in as they arrive.  Names come out decoded if the
- * server says that it encoded them; nothing is judged here.  Elements that are
+ * server says that it encoded them; nothing is judged here, but that a name with
+ * a NUL is none.  Characters that XML forbids are taken all the same.  Elements that are
  * not known are skipped, document types refused, texts bounded.
  *
  * Source: ListObjectsV2 and "Error responses" of the S3 API reference.
@@ -26,6 +27,8 @@ struct s3_listing {
 	size_t n_objects;
 	char **prefixes;
 	size_t n_prefixes;
+	char **nuls; /* keys and prefixes that have a NUL, encoded */
+	size_t n_nuls;
 	bool truncated;
 	char *next; /* the continuation token, or NULL */
 };

@@ -267,12 +267,19 @@ static void start_list(struct op *op, unsigned max_keys, bool deep,
 static const char *bad_name(const char *name)
 {
 	if (name[0] == '\0')
-		return "empty name between two slashes";
+		return "an empty component";
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return "means another directory";
+		return "the component . or ..";
 	if (strlen(name) > NAME_MAX)
-		return "name longer than 255 bytes";
+		return "a component of more than 255 bytes";
 	return NULL;
+}
+
+static void skip_encoded(struct op *op, const char *key, const char *reason)
+{
+	op->req->skipped++;
+	log_warn("key skipped", "bucket=%s key=%s reason=\"%s\"",
+		 op->call.s3->config.bucket, key, reason);
 }
 
 static void skip(struct op *op, const char *key, const char *reason)
@@ -280,9 +287,7 @@ static void skip(struct op *op, const char *key, const char *reason)
 	struct text shown = { 0 }; /* a key may have line ends */
 
 	text_encode(&shown, key, strlen(key), true);
-	op->req->skipped++;
-	log_warn("key skipped", "bucket=%s key=%s reason=\"%s\"",
-		 op->call.s3->config.bucket, shown.at, reason);
+	skip_encoded(op, shown.at, reason);
 	text_close(&shown);
 }
 
@@ -300,9 +305,11 @@ static void add_file(struct op *op, const struct s3_object *o)
 	const char *reason;
 	struct ufs_entry *e;
 
-	if (name[0] == '\0')
+	if (name[0] == '\0' && op->key.len && o->size == 0)
 		return; /* the directory's own marker */
-	reason = bad_name(name);
+	reason = name[0] == '\0' && op->key.len
+			 ? "bytes of the marker of a directory"
+			 : bad_name(name);
 	if (reason) {
 		skip(op, o->key, reason);
 		return;
@@ -311,7 +318,7 @@ static void add_file(struct op *op, const struct s3_object *o)
 	set_file(&e->stat, o->size, o->mtime_s);
 	if (s3_version(&e->stat.version, o->etag)) {
 		op->n_entries--;
-		skip(op, o->key, "ETag empty or too long");
+		skip(op, o->key, "an ETag that is empty or too long");
 	}
 }
 
@@ -341,7 +348,7 @@ static void add_directory(struct op *op, const struct s3_listing *l,
 	const char *name, *reason;
 
 	if (len <= op->key.len || prefix[len - 1] != '/') {
-		skip(op, prefix, "not below the directory");
+		skip(op, prefix, "a prefix that is none");
 		return;
 	}
 	name = prefix + op->key.len;
@@ -448,7 +455,7 @@ static ssize_t take_page(struct op *op, const char *carried, bool first)
 		return err_set(&op->call.err, -EIO,
 			       "listed keys that were not asked for");
 	if (first && req->path[0] && !l->n_objects && !l->n_prefixes &&
-	    !l->truncated)
+	    !l->n_nuls && !l->truncated)
 		return err_set(&op->call.err, -ENOENT, "%s", err_text(-ENOENT));
 	op->entries =
 		mem_array(l->n_objects + l->n_prefixes, sizeof(op->entries[0]));
@@ -456,6 +463,8 @@ static ssize_t take_page(struct op *op, const char *carried, bool first)
 		add_file(op, &l->objects[i]);
 	for (i = 0; i < l->n_prefixes; i++)
 		add_directory(op, l, l->prefixes[i], carried);
+	for (i = 0; i < l->n_nuls; i++)
+		skip_encoded(op, l->nuls[i], "a NUL byte");
 	req->entries = op->entries;
 	req->n_entries = op->n_entries;
 	req->more = l->truncated;
@@ -515,7 +524,7 @@ static void on_probed(struct s3_call *call, int result)
 	if (!rv) {
 		l = take_listing(op);
 		rv = l ? 0 : -EIO;
-		if (l && op->req->path[0] && !l->n_objects)
+		if (l && op->req->path[0] && !l->n_objects && !l->n_nuls)
 			rv = err_set(&call->err, -ENOENT, "%s",
 				     err_text(-ENOENT));
 	}

@@ -10,7 +10,8 @@ check_PROGRAMS += \
 	%D%/test_s3_xml \
 	%D%/test_text \
 	%D%/test_ufs_local \
-	%D%/test_ufs_s3
+	%D%/test_ufs_s3 \
+	%D%/test_xml_mend
 %C%_test_beneath_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_http_client_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_own_dirs_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
@@ -23,3 +24,4 @@ check_PROGRAMS += \
 %C%_test_s3_adapt_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_backoff_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_verify_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_xml_mend_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)

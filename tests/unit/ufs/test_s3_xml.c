@@ -165,6 +165,46 @@ static void depth_has_an_end(void **state ATTR_UNUSED)
 	assert_true(i < 100);
 }
 
+static void keys_with_a_nul_are_set_aside(void **state ATTR_UNUSED)
+{
+	const struct s3_listing *l = s3_xml_listing(x);
+
+	assert_int_equal(
+		parse("<ListBucketResult><EncodingType>url</EncodingType>"
+		      "<Contents><Key>a%00b</Key><ETag>x</ETag></Contents>"
+		      "<Contents><Key>a%2500b</Key><ETag>y</ETag></Contents>"
+		      "<CommonPrefixes><Prefix>%00/</Prefix></CommonPrefixes>"
+		      "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>"
+		      "</ListBucketResult>"),
+		S3_ROOT_LISTING);
+	assert_int_equal(l->n_objects, 1);
+	assert_string_equal(l->objects[0].key, "a%00b");
+	assert_string_equal(l->objects[0].etag, "y");
+	assert_int_equal(l->n_prefixes, 1);
+	assert_string_equal(l->prefixes[0], "p/");
+	assert_int_equal(l->n_nuls, 2);
+	assert_string_equal(l->nuls[0], "a%00b");
+	assert_string_equal(l->nuls[1], "%00/");
+	assert_int_equal(parse("<ListBucketResult><Contents><Key>a&#0;b</Key>"
+			       "<ETag>x</ETag></Contents></ListBucketResult>"),
+			 S3_ROOT_NONE);
+}
+
+static void characters_that_xml_forbids_are_taken(void **state ATTR_UNUSED)
+{
+	const struct s3_listing *l = s3_xml_listing(x);
+
+	assert_int_equal(
+		parse("<ListBucketResult><Prefix>&#x02;</Prefix>"
+		      "<IsTruncated>true</IsTruncated><NextContinuationToken>"
+		      "a&#x01;b\xef\xbf\xbe</NextContinuationToken>"
+		      "<Contents><Key>&#x1f;</Key><ETag>x</ETag></Contents>"
+		      "</ListBucketResult>"),
+		S3_ROOT_LISTING);
+	assert_string_equal(l->next, "a\1b\xef\xbf\xbe");
+	assert_string_equal(l->objects[0].key, "\x1f");
+}
+
 static void times_without_their_fraction(void **state ATTR_UNUSED)
 {
 	assert_int_equal(s3_xml_time("1970-01-01T00:00:00.000Z"), 0);
@@ -178,4 +218,6 @@ TEST_MAIN(TEST_WITH(a_page_is_read_in_any_pieces),
 	  TEST_WITH(an_error_has_code_message_and_region),
 	  TEST_WITH(what_could_mislead_is_refused),
 	  TEST_WITH(a_text_without_end_is_refused), TEST_WITH(depth_has_an_end),
+	  TEST_WITH(keys_with_a_nul_are_set_aside),
+	  TEST_WITH(characters_that_xml_forbids_are_taken),
 	  TEST_WITH(times_without_their_fraction))
