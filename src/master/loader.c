@@ -22,6 +22,7 @@ struct listing {
 	int code;
 	uint32_t mount;      /* that is asked */
 	unsigned journalled; /* records on their way */
+	size_t skipped;      /* names that cannot be shown */
 	bool asking;         /* `req` is */
 	bool begun;          /* the first record was submitted */
 	bool complete;       /* so was the last */
@@ -53,6 +54,7 @@ void loader_init(struct loader *l, const struct loader_options *o)
 	map_init(&l->listings);
 	map_init(&l->stats);
 	negative_init(&l->negative, o->negative_ttl_ms);
+	skipped_init(&l->skipped);
 }
 
 bool loader_idle(const struct loader *l)
@@ -65,6 +67,7 @@ void loader_close(struct loader *l)
 	map_close(&l->listings);
 	map_close(&l->stats);
 	negative_close(&l->negative);
+	skipped_close(&l->skipped);
 }
 
 static struct namespace *tree(const struct loader *l)
@@ -195,6 +198,9 @@ static void learn_page(struct listing *g)
 		at += n;
 	} while (at < p->n);
 	g->complete = !g->req.more;
+	g->skipped += g->req.skipped;
+	if (g->complete)
+		skipped_set(&g->l->skipped, g->dir, g->skipped);
 	storage_page_free(&g->req.page);
 }
 

@@ -12,6 +12,7 @@
 #include "master/journal.h"
 #include "master/mounts.h"
 #include "master/negative.h"
+#include "master/skipped.h"
 
 #define LOADER_BATCH 1000 /* entries a record */
 
@@ -29,6 +30,7 @@ struct loader {
 	struct map listings; /* by directory */
 	struct map stats;    /* by hash of directory and name */
 	struct negative negative;
+	struct skipped skipped;
 	uint64_t n_lists, n_stats; /* asked of under-storage */
 };
 

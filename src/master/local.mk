@@ -18,6 +18,7 @@ libmaster_a_SOURCES += %D%/raft_disk.c %D%/raft_disk.h
 libmaster_a_SOURCES += %D%/raft_files.c %D%/raft_files.h
 libmaster_a_SOURCES += %D%/recent.c %D%/recent.h
 libmaster_a_SOURCES += %D%/resolve.c %D%/resolve.h
+libmaster_a_SOURCES += %D%/skipped.c %D%/skipped.h
 libmaster_a_SOURCES += %D%/storage.c %D%/storage.h
 libmaster_a_SOURCES += %D%/tree_walk.c %D%/tree_walk.h
 libmaster_a_SOURCES += %D%/workers.c %D%/workers.h

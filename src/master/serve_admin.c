@@ -23,6 +23,8 @@ static void hex(char out[33], const uint8_t bytes[16])
 static unsigned fill_numbers(struct master *m, const struct namespace_totals *t,
 			     struct named_number *out)
 {
+	uint64_t skipped = skipped_total(&m->loader.skipped,
+					 journal_namespace(m->journal));
 	struct journal_numbers j;
 	unsigned n = 0;
 
@@ -43,6 +45,7 @@ static unsigned fill_numbers(struct master *m, const struct namespace_totals *t,
 	NUMBER("checkpoint_failures", j.checkpoint_failures);
 	NUMBER("ufs_listings", m->loader.n_lists);
 	NUMBER("ufs_stats", m->loader.n_stats);
+	NUMBER("ufs_names_skipped", skipped);
 	NUMBER("files_with_holders", m->workers.holders.by_file.used);
 	NUMBER("workers_live", m->workers.n_live);
 #undef NUMBER

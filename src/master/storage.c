@@ -183,6 +183,7 @@ static void on_list(struct ufs_req *req, ssize_t result)
 	} else {
 		fill_page(r, req->entries, req->n_entries);
 		r->more = req->more;
+		r->skipped = req->skipped;
 	}
 	answer(r, result < 0 ? (int)result : 0);
 }

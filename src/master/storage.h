@@ -48,6 +48,7 @@ struct storage_req {
 	struct err err;
 	struct storage_page page; /* the caller's: storage_page_free() */
 	bool more;                /* list: storage_list_more() has more */
+	unsigned skipped;         /* list: names that this page has not */
 	void (*done)(struct storage_req *r);
 
 	/* private */

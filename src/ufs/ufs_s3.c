@@ -359,10 +359,12 @@ static void add_directory(struct op *op, const struct s3_listing *l,
 	     (l->n_objects && bsearch(prefix, l->objects, l->n_objects,
 				      sizeof(l->objects[0]), compare_key))))
 		reason = "a directory of the name of a file";
-	if (reason)
+	if (reason) {
+		prefix[len - 1] = '/';
 		skip(op, prefix, reason);
-	else
+	} else {
 		set_directory(&add_entry(op, name)->stat);
+	}
 }
 
 static bool is_below(const struct op *op, const char *key)

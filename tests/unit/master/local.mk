@@ -22,3 +22,5 @@ check_PROGRAMS += %D%/test_dump
 %C%_test_dump_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_power_cut
 %C%_test_power_cut_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_skipped
+%C%_test_skipped_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
