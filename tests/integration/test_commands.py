@@ -249,10 +249,11 @@ def test_every_module_that_logs_has_a_level(one):
 
 def test_metrics_are_those_of_each_process(one):
     one.fs("checksum", "/cli/big")
+    acached.wait_for("the worker counts", lambda: one.admin_json(
+        "metrics")["worker:1"]["acached_cache_used_bytes"] > 9000000)
     all_ = one.admin_json("metrics")
     assert set(all_) == {"master", "worker:1"}
     assert all_["master"]["acached_workers"] == 1
-    assert all_["worker:1"]["acached_cache_used_bytes"] > 9000000
     assert isinstance(all_["worker:1"]["acached_fill_seconds_sum"], float)
     few = one.admin_json("metrics", "-t", "worker", "acached_cache_")
     assert set(few["worker:1"]) == {"acached_cache_capacity_bytes",
