@@ -26,6 +26,10 @@ def one(program):
         f.write("hello\n")
     open(os.path.join(source, "empty"), "w").close()
     os.mkdir(os.path.join(source, "void"))
+    for where, _, names in os.walk(source):  # what is new is not cached
+        for name in names:
+            os.utime(os.path.join(where, name), (2000, 2000))
+    os.utime(os.path.join(source, "cli/big"), (1000, 1000))
     c = acached.Cluster(os.path.join(top, "c"), program)
     c.source = source
     c.start("--ufs", "file://" + source, mountpoint=False)
@@ -81,7 +85,6 @@ def names(text):
 def test_ls_sorts(one):
     def ls(*words):
         return names(text_of(one, "ls", "/cli", *words))
-    os.utime(os.path.join(one.source, "cli/big"), (1000, 1000))
     assert ls("--sort", "path", "-f") == ["a.txt", "big", "sub"]
     assert ls("-r") == ["sub", "big", "a.txt"]
     by_size = ls("--sort", "size")
