@@ -20,5 +20,6 @@ libcore_a_SOURCES += %D%/learn.c
 libcore_a_SOURCES += %D%/mounts.c
 libcore_a_SOURCES += %D%/namespace.c %D%/namespace.h
 libcore_a_SOURCES += %D%/placement.c %D%/placement.h
+libcore_a_SOURCES += %D%/tiers.c %D%/tiers.h
 libcore_a_SOURCES += %D%/tree.h
 libcore_a_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(XXHASH_CFLAGS)

@@ -17,3 +17,5 @@ check_PROGRAMS += %D%/test_ghosts
 %C%_test_namespace_model_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)
 check_PROGRAMS += %D%/test_placement
 %C%_test_placement_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_tiers
+%C%_test_tiers_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
