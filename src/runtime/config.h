@@ -25,6 +25,7 @@ struct config_size {
 struct config_dir {
 	char *path;
 	struct config_size capacity;
+	char *tier; /* NULL: as its disk is */
 };
 
 /* NULL-terminated; never NULL itself. */
@@ -42,6 +43,7 @@ struct config_dirs {
 #define CONFIG_TYPE_duration  uint64_t /* milliseconds */
 #define CONFIG_TYPE_size      struct config_size
 #define CONFIG_TYPE_block     struct config_size /* never a share */
+#define CONFIG_TYPE_rate      uint64_t           /* bytes a second */
 #define CONFIG_TYPE_dirs      struct config_dirs
 #define CONFIG_TYPE_choice    char *
 

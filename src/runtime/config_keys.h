@@ -28,14 +28,21 @@
 	  "where a worker serves, besides its socket; empty: a port of the "   \
 	  "loopback address that the kernel chooses")                          \
 	K("worker.dirs", dirs, worker_dirs, "",                                \
-	  "/PATH=SIZE, ... (SIZE in K, M, G, T or % of the disk)",             \
-	  "directories for cached blocks, each with its room; empty: one in "  \
-	  "the state directory")                                               \
+	  "/PATH=SIZE[:TIER], ... (SIZE in K, M, G, T or % of the disk; TIER " \
+	  "memory, ssd or hdd)",                                               \
+	  "directories for cached blocks, each with its room and its tier: "   \
+	  "by default memory for a tmpfs, hdd for a disk that turns, else "    \
+	  "ssd; what is wanted often comes up to the fastest, what is not "    \
+	  "goes down; empty: one in the state directory")                      \
 	K("worker.capacity", size, worker_capacity, "50%",                     \
 	  "a size in K, M, G, T, or % of the disk",                            \
 	  "room for cached blocks in the default directory")                   \
 	K("worker.evictor", choice, worker_evictor, "retain", "retain, lru",   \
 	  "which blocks to keep: retain withstands scans and shuffled epochs") \
+	K("worker.move-rate", rate, worker_move_rate, "200M",                  \
+	  "bytes a second, in K, M or G",                                      \
+	  "how fast blocks may move between tiers, for each directory that "   \
+	  "is not of the slowest tier")                                        \
 	K("worker.http", endpoint, worker_http, "", "HOST:PORT",               \
 	  "metrics and health of the worker over HTTP; empty: none")           \
 	K("fuse.http", endpoint, fuse_http, "", "HOST:PORT",                   \

@@ -160,6 +160,20 @@ static int parse_block(const char *text, const char *accepts ATTR_UNUSED,
 	return 0;
 }
 
+static int parse_rate(const char *text, const char *accepts ATTR_UNUSED,
+		      void *field, const char **why)
+{
+	struct config_size size;
+	int rv = size_from(text, &size, why);
+
+	if (rv)
+		return rv;
+	if (size.percent)
+		return -EINVAL;
+	*(uint64_t *)field = size.bytes;
+	return 0;
+}
+
 /* HOST:PORT or [HOST]:PORT. */
 static bool is_endpoint(const char *text)
 {
@@ -270,18 +284,41 @@ static void clear_dirs(void *field)
 	struct config_dirs *dirs = field;
 	unsigned i;
 
-	for (i = 0; i < dirs->n; i++)
+	for (i = 0; i < dirs->n; i++) {
 		free(dirs->at[i].path);
+		free(dirs->at[i].tier);
+	}
 	free(dirs->at);
 	*dirs = (struct config_dirs){ 0 };
 }
 
-/* Appends "PATH=SIZE". */
+/* Cuts ":TIER" off. */
+static int cut_tier(char *size, struct config_dir *dir, const char **why)
+{
+	static const char *const tiers[] = { "memory", "ssd", "hdd" };
+	char *colon = strchr(size, ':');
+	size_t i;
+
+	if (!colon)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(tiers); i++)
+		if (strcmp(colon + 1, tiers[i]) == 0) {
+			dir->tier = mem_str(colon + 1);
+			*colon = '\0';
+			return 0;
+		}
+	*why = "has a tier that is not memory, ssd or hdd";
+	return -EINVAL;
+}
+
+/* Appends "PATH=SIZE" or "PATH=SIZE:TIER". */
 static int add_dir(struct config_dirs *dirs, const char *word, const char **why)
 {
 	const char *equals = strrchr(word, '=');
 	struct config_dir *dir;
 	size_t len;
+	char *size;
+	int rv;
 
 	if (word[0] != '/')
 		return -EINVAL;
@@ -295,7 +332,12 @@ static int add_dir(struct config_dirs *dirs, const char *word, const char **why)
 		len--;
 	*dir = (struct config_dir){ .path = mem_strn(word, len) };
 	dirs->n++;
-	return size_from(equals + 1, &dir->capacity, why);
+	size = mem_str(equals + 1);
+	rv = cut_tier(size, dir, why);
+	if (!rv)
+		rv = size_from(size, &dir->capacity, why);
+	free(size);
+	return rv;
 }
 
 /* Whether `inner` is `outer` or below it. */
@@ -354,4 +396,5 @@ const struct config_kind config_kind_addresses = { parse_addresses,
 const struct config_kind config_kind_duration = { parse_duration, NULL };
 const struct config_kind config_kind_size = { parse_size, NULL };
 const struct config_kind config_kind_block = { parse_block, NULL };
+const struct config_kind config_kind_rate = { parse_rate, NULL };
 const struct config_kind config_kind_dirs = { parse_dirs, clear_dirs };

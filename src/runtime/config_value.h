@@ -17,7 +17,7 @@ struct config_kind {
 
 extern const struct config_kind config_kind_path, config_kind_endpoint,
 	config_kind_endpoints, config_kind_addresses, config_kind_duration,
-	config_kind_size, config_kind_block, config_kind_dirs,
+	config_kind_size, config_kind_block, config_kind_rate, config_kind_dirs,
 	config_kind_choice;
 
 /* Whether HOST:PORT can be reached from this machine alone, by the look of it:

@@ -34,10 +34,11 @@ static const char *scalar(const yaml_node_t *n)
 	return (const char *)n->data.scalar.value;
 }
 
-/* "path: /a" and "capacity: 1G" of a map as "/a=1G"; NULL if it is not that. */
+/* "path: /a", "capacity: 1G" and perhaps "tier: ssd" of a map as "/a=1G:ssd";
+ * NULL if it is not that. */
 static char *dir_text(struct walk *w, yaml_node_t *n)
 {
-	const char *path = NULL, *capacity = NULL;
+	const char *path = NULL, *capacity = NULL, *tier = NULL;
 	yaml_node_t *key, *value;
 	yaml_node_pair_t *p;
 
@@ -52,10 +53,15 @@ static char *dir_text(struct walk *w, yaml_node_t *n)
 			path = scalar(value);
 		else if (strcmp(scalar(key), "capacity") == 0)
 			capacity = scalar(value);
+		else if (strcmp(scalar(key), "tier") == 0)
+			tier = scalar(value);
 		else
 			return NULL;
 	}
-	return path && capacity ? mem_printf("%s=%s", path, capacity) : NULL;
+	if (!path || !capacity)
+		return NULL;
+	return mem_printf("%s=%s%s%s", path, capacity, tier ? ":" : "",
+			  tier ? tier : "");
 }
 
 /* One item of a list, or NULL. */
@@ -78,9 +84,10 @@ static int set_list(struct walk *w, const char *key, yaml_node_t *n)
 		node = yaml_document_get_node(&w->doc, *i);
 		item = item_text(w, node);
 		if (!item || strchr(item, ',')) {
-			rv = refuse(w, node, key,
-				    "a list here has plain words without "
-				    "commas, or maps of path and capacity");
+			rv = refuse(
+				w, node, key,
+				"a list here has plain words without "
+				"commas, or maps of path, capacity and tier");
 		} else {
 			more = mem_printf("%s%s%s", text, *text ? ", " : "",
 					  item);

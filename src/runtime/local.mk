@@ -12,6 +12,7 @@ libruntime_a_SOURCES += %D%/lock.h
 libruntime_a_SOURCES += %D%/log.c %D%/log.h
 libruntime_a_SOURCES += %D%/loop.c %D%/loop.h
 libruntime_a_SOURCES += %D%/loop_uv.c %D%/loop_uv.h
+libruntime_a_SOURCES += %D%/memory.c %D%/memory.h
 libruntime_a_SOURCES += %D%/metrics.c %D%/metrics.h
 libruntime_a_SOURCES += %D%/mountpoint.c %D%/mountpoint.h
 libruntime_a_SOURCES += %D%/process.c %D%/process.h

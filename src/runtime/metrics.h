@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A row for each tier, in the order of core/tiers.h. */
+#define METRIC_TIERS(M, kind, field, name, help)               \
+	M(kind, field##_memory, name, "tier=\"memory\"", help) \
+	M(kind, field##_ssd, name, "tier=\"ssd\"", "")         \
+	M(kind, field##_hdd, name, "tier=\"hdd\"", "")
+
 /* kind, field, name, labels (or ""), help.  Rows of one name stand together. */
 #define METRICS(M)                                                             \
 	M(COUNTER, opens_local, "acached_opens_total", "mode=\"local\"",       \
@@ -48,6 +54,26 @@
 	  "room for cached blocks")                                            \
 	M(GAUGE, cache_used, "acached_cache_used_bytes", "",                   \
 	  "bytes on disk of cached blocks")                                    \
+	METRIC_TIERS(M, GAUGE, tier_capacity, "acached_tier_capacity_bytes",   \
+		     "room for cached blocks by tier")                         \
+	METRIC_TIERS(M, GAUGE, tier_used, "acached_tier_used_bytes",           \
+		     "bytes of cached blocks by tier")                         \
+	METRIC_TIERS(M, GAUGE, tier_files, "acached_tier_files",               \
+		     "cached files by tier")                                   \
+	METRIC_TIERS(M, COUNTER, tier_hits, "acached_tier_hits_total",         \
+		     "wanted files that were cached, by the tier they lay in") \
+	METRIC_TIERS(M, COUNTER, promotions, "acached_promotions_total",       \
+		     "files that came up to a tier")                           \
+	METRIC_TIERS(M, COUNTER, promoted_bytes,                               \
+		     "acached_promoted_bytes_total", "bytes of these")         \
+	METRIC_TIERS(M, COUNTER, demotions, "acached_demotions_total",         \
+		     "files that went down from a tier")                       \
+	METRIC_TIERS(M, COUNTER, demoted_bytes, "acached_demoted_bytes_total", \
+		     "bytes of these")                                         \
+	M(GAUGE, memory_capacity, "acached_cache_memory_capacity_bytes", "",   \
+	  "memory that cached blocks may take: room in a tmpfs")               \
+	M(GAUGE, memory_used, "acached_cache_memory_used_bytes", "",           \
+	  "memory that cached blocks take: used in a tmpfs")                   \
 	M(COUNTER, rpcs, "acached_rpcs_total", "", "calls served")             \
 	M(COUNTER, rpc_errors, "acached_rpc_errors_total", "",                 \
 	  "calls answered with an error")                                      \

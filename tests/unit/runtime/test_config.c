@@ -217,6 +217,7 @@ static void each_directory_has_its_room(void **state ATTR_UNUSED)
 	assert_int_equal(load("worker.dirs=/a=1G,/b=2G", NULL), 0);
 	assert_int_equal(f.c.worker_dirs.n, 2);
 	assert_string_equal(f.c.worker_dirs.at[1].path, "/b");
+	assert_null(f.c.worker_dirs.at[0].tier);
 	refuses_set("worker.dirs=/a", "has no size");
 	refuses_set("worker.dirs=a=1G", "give /PATH=SIZE");
 	refuses_set("worker.dirs=/a=1G,/a/b=1G", "one inside another");
@@ -224,6 +225,33 @@ static void each_directory_has_its_room(void **state ATTR_UNUSED)
 	refuses("worker.dirs:\n  - path: /a\n    size: 1G\n",
 		"acached.conf:2: worker.dirs: a list here");
 	refuses("worker.dirs:\n  - '/a,b=1G'\n", "without commas");
+}
+
+static void a_directory_may_say_its_tier(void **state ATTR_UNUSED)
+{
+	write_file("worker:\n  dirs:\n    - path: /ssd0\n"
+		   "      tier: hdd\n      capacity: 50%\n    - /a:b=1G\n");
+	loads();
+	assert_string_equal(f.c.worker_dirs.at[0].path, "/ssd0");
+	assert_string_equal(f.c.worker_dirs.at[0].tier, "hdd");
+	assert_int_equal(f.c.worker_dirs.at[0].capacity.percent, 50);
+	assert_string_equal(f.c.worker_dirs.at[1].path, "/a:b");
+	assert_null(f.c.worker_dirs.at[1].tier);
+	assert_int_equal(load("worker.dirs=/m=1G:memory,/s=2G:ssd", NULL), 0);
+	assert_int_equal(f.c.worker_dirs.at[0].capacity.bytes, 1ULL << 30);
+	assert_string_equal(f.c.worker_dirs.at[0].tier, "memory");
+	assert_string_equal(f.c.worker_dirs.at[1].tier, "ssd");
+	refuses_set("worker.dirs=/a=1G:tape", "not memory, ssd or hdd");
+	refuses_set("worker.dirs=/a=1G:", "not memory, ssd or hdd");
+	refuses_set("worker.dirs=/a=:ssd", "give /PATH=SIZE");
+}
+
+static void a_rate_is_in_bytes(void **state ATTR_UNUSED)
+{
+	assert_int_equal(load("worker.move-rate=3M", NULL), 0);
+	assert_int_equal(f.c.worker_move_rate, 3ULL << 20);
+	refuses_set("worker.move-rate=50%", "bytes a second");
+	refuses_set("worker.move-rate=0", "no room");
 }
 
 static void an_unknown_key_is_refused_with_its_line(void **state ATTR_UNUSED)
@@ -314,6 +342,8 @@ TEST_MAIN(TEST_WITH(nothing_given_is_every_default),
 	  TEST_WITH(lists_are_commas_or_yaml),
 	  TEST_WITH(addresses_have_a_host_and_a_port),
 	  TEST_WITH(each_directory_has_its_room),
+	  TEST_WITH(a_directory_may_say_its_tier),
+	  TEST_WITH(a_rate_is_in_bytes),
 	  TEST_WITH(an_unknown_key_is_refused_with_its_line),
 	  TEST_WITH(other_variables_are_left_alone),
 	  TEST_WITH(a_bad_value_is_refused_with_its_line),
