@@ -44,10 +44,10 @@ void dir_add_locked(struct entry *e)
 	evictor_insert(d->evictor, &e->node);
 }
 
-/* Nothing of it is left. */
-static void forget_locked(struct entry *e)
+void dir_forget_locked(struct entry *e)
 {
 	e->dir->entry_bytes -= e->used;
+	e->dir->leaving_bytes -= e->used;
 	free(e);
 }
 
@@ -58,12 +58,10 @@ void dir_put_locked(struct entry *e, struct list *gone)
 		list_push_back(gone, &e->place.link);
 }
 
-void dir_doom_locked(struct entry *e, struct list *gone)
+static void unlist_locked(struct entry *e)
 {
 	struct dir *d = e->dir;
 
-	if (e->doomed)
-		return;
 	e->doomed = true;
 	map_remove(&d->store->files, e->node.id);
 	list_remove(&e->place.link);
@@ -71,12 +69,28 @@ void dir_doom_locked(struct entry *e, struct list *gone)
 	d->n_entries--;
 	d->n_unverified -= !e->verified;
 	d->live_bytes -= index_record_bytes(e);
-	if (e->n_present)
-		store_changed_locked(d->store, e->node.id, STORE_REMOVED);
+	d->leaving_bytes += e->used;
 	if (e->grants)
 		map_put(&d->store->held, e->node.id, e);
+}
+
+void dir_doom_locked(struct entry *e, struct list *gone)
+{
+	if (e->doomed)
+		return;
+	unlist_locked(e);
+	if (e->n_present)
+		store_changed_locked(e->dir->store, e->node.id, STORE_REMOVED);
 	if (!e->users)
 		list_push_back(gone, &e->place.link);
+}
+
+void dir_replace_locked(struct entry *old, struct entry *by)
+{
+	assert(old->users > 0 && !old->doomed);
+	unlist_locked(old);
+	by->dir->entry_bytes -= by->used;
+	dir_add_locked(by);
 }
 
 /* The file first, then the record: in between, the index tells of a file that
@@ -97,7 +111,7 @@ static void remove_one(struct entry *e)
 		index_removed_locked(e);
 	e->removed = true;
 	if (!e->grants)
-		forget_locked(e);
+		dir_forget_locked(e);
 	mutex_unlock(&s->mutex);
 	if (rv)
 		dir_failed(d, rv, "remove");

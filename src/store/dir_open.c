@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "runtime/memory.h"
 #include "store/disk.h"
 #include "store/index.h"
+#include "store/medium.h"
 
 #define LOG_MODULE "store"
 #include "runtime/log.h"
@@ -67,6 +69,9 @@ static int open_path(struct dir *d, struct err *err)
 	if (d->fd < 0)
 		return err_set(err, -errno, "%s: open: %m", d->path);
 	spread_subdirs(d);
+	d->in_memory = medium_is_memory(d->fd);
+	if (d->tier == TIER_AUTO)
+		d->tier = medium_tier(d->fd);
 	return take_lock(d, err);
 }
 
@@ -191,14 +196,15 @@ static void fit(struct dir *d)
 static int share_disk(struct dir *d, unsigned percent, struct err *err)
 {
 	struct statvfs st;
+	uint64_t all, limit;
 
 	if (!percent)
 		return 0;
 	if (fstatvfs(d->fd, &st) < 0)
 		return err_set(err, -errno, "%s: statvfs: %m", d->path);
-	d->capacity =
-		((uint64_t)st.f_bavail * st.f_frsize + dir_used_locked(d)) /
-		100 * percent;
+	all = (uint64_t)st.f_bavail * st.f_frsize + dir_used_locked(d);
+	limit = d->in_memory ? memory_limit("") : UINT64_MAX;
+	d->capacity = (all < limit ? all : limit) / 100 * percent;
 	return 0;
 }
 
@@ -217,6 +223,7 @@ int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 
 	d->store = s;
 	d->path = mem_str(o->path);
+	d->tier = o->tier;
 	d->capacity = o->capacity;
 	d->fd = d->lock_fd = d->index_fd = -1;
 	d->evictor = policy->create();
@@ -250,6 +257,7 @@ int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 		d->reaper = mem_alloc(sizeof(*d->reaper));
 		d->checker = mem_alloc(sizeof(*d->checker));
 		d->reaper->dir = d->checker->dir = d;
+		mover_open(d);
 	}
 	return 0;
 }
@@ -274,8 +282,6 @@ static void free_entries(struct dir *d)
 
 void dir_close(struct dir *d)
 {
-	if (d->pool)
-		workpool_close(d->pool);
 	dir_remove_all(&d->doomed);
 	release_chore(d->reaper);
 	release_chore(d->checker);

@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/evictor.h"
+#include "core/tiers.h"
 #include "store/store.h"
 
 #define CHUNK     (UINT64_C(128) << 10) /* bytes under one checksum */
@@ -51,6 +52,8 @@ struct entry {
 	bool removed;       /* the file is gone; grants keep the entry */
 	bool asked;         /* let_go was called for it */
 	bool found;         /* by the sweep after an unclean stop */
+	bool moving;        /* to another tier */
+	bool nominated;     /* for a faster tier */
 	/* A checksum a chunk, then a bit a page. */
 	uint32_t words[];
 };
@@ -74,15 +77,20 @@ enum service {
 	OUT_OF_SERVICE,
 };
 
+struct mover; /* mover.c */
+
 struct dir {
 	struct store *store;
 	char *path;
+	enum tier tier;
+	bool in_memory; /* its file system is */
 	int fd, lock_fd;
 	uint64_t capacity;
 	struct workpool *pool;
 	struct evictor *evictor;
 	atomic_bool may_not_wait; /* RWF_NOWAIT works here, as far as known */
 	struct chore *reaper, *checker;
+	struct mover *mover; /* of what comes up to it, and goes down from */
 
 	/* Protected by store->mutex. */
 	enum service service;
@@ -91,6 +99,7 @@ struct dir {
 	struct list entries; /* of struct place */
 	uint64_t n_entries;
 	uint64_t entry_bytes, granted_bytes;
+	uint64_t leaving_bytes; /* of entry_bytes: doomed, not removed yet */
 	uint64_t n_unverified;
 	struct place check_at; /* how far the check has come */
 	uint32_t next_seq;
@@ -98,14 +107,17 @@ struct dir {
 	struct list doomed; /* of entries, for the reaper */
 
 	/* index.c's */
-	int index_fd;           /* the flusher's */
-	uint64_t index_bytes;   /* of the file */
-	uint64_t index_rewrite; /* bytes of the new one while there are two */
-	uint64_t live_bytes;    /* what a rewritten index would take */
-	struct buffer pending;  /* records to write */
-	bool flushing;          /* somebody writes them */
-	bool rewrite_wanted;    /* its header is to be another */
-	bool index_torn;        /* a record was lost: no clean stop */
+	int index_fd;            /* the flusher's */
+	uint64_t index_bytes;    /* of the file */
+	uint64_t index_rewrite;  /* bytes of the new one while there are two */
+	uint64_t live_bytes;     /* what a rewritten index would take */
+	struct buffer pending;   /* records to write */
+	uint64_t taken, written; /* bytes of records, since the start */
+	bool flushing;           /* somebody writes them */
+	bool rewrite_wanted;     /* its header is to be another */
+	bool index_torn;         /* a record was lost: no clean stop */
+	/* Files of its records that another directory has; while it is read. */
+	struct map elsewhere;
 };
 
 struct store {
@@ -113,6 +125,7 @@ struct store {
 	uint64_t block_size;
 	uint8_t cluster[16];
 	unsigned threads;
+	uint64_t move_rate; /* bytes a second and directory; 0: no limit */
 	void (*failed)(void *owner, const char *dir, const struct err *err);
 	void *owner;
 
@@ -181,6 +194,8 @@ void entry_resize_locked(struct entry *e, uint64_t used);
 void entry_path(const struct entry *e, char path[40]);
 /* An open backing file or -errno. */
 int entry_open_file(const struct entry *e, int flags);
+/* A new one, for writing. */
+int entry_create_file(struct entry *e);
 
 /* dir.c */
 struct entry *dir_next_locked(struct dir *d, struct list *after);
@@ -189,6 +204,11 @@ void dir_add_locked(struct entry *e);
  * on `gone`, if not NULL, for dir_remove_all(). */
 void dir_doom_locked(struct entry *e, struct list *gone);
 void dir_put_locked(struct entry *e, struct list *gone);
+/* `by`, a copy elsewhere, whose room is charged, takes the place of `old`,
+ * which the caller uses and which is doomed. */
+void dir_replace_locked(struct entry *old, struct entry *by);
+/* Nothing of it is left. */
+void dir_forget_locked(struct entry *e);
 void dir_remove_all(struct list *gone);
 /* The same on a disk thread, for callers that must not wait. */
 void dir_reap(struct dir *d, struct list *gone);
@@ -199,6 +219,16 @@ bool dir_try_again_locked(struct dir *d, uint64_t now_ms);
 void dir_lost(struct dir *d, const struct err *err);
 /* The disk has failed with `code`: out of service. */
 void dir_failed(struct dir *d, int code, const char *doing);
+
+/* Kept free for the index to grow. */
+#define DIR_SLACK (8 * DISK_UNIT)
+
+/* What there is room for, the slack left out. */
+static inline struct tier_room dir_room_locked(const struct dir *d)
+{
+	return (struct tier_room){ d->capacity,
+				   dir_used_locked(d) + DIR_SLACK };
+}
 
 /* room.c: finds room for `need` more bytes for the sake of `n` (NULL: of all):
  * 0, ERR_NOT_ADMITTED, or -ENOSPC if what would go is held by users or grants.
@@ -219,7 +249,30 @@ void store_changed_locked(struct store *s, uint64_t file,
 			  enum store_change what);
 /* Has the holders of granted files let them go. */
 void store_ask_back(struct store *s, const uint64_t *files, size_t n);
-struct dir *store_home_locked(struct store *s, uint64_t file);
+
+/* tiers.c */
+/* The slowest tier that is in service; TIER_AUTO: there is none. */
+enum tier tiers_last_locked(const struct store *s);
+/* Where a file lies in a tier; NULL: nothing of that is in service. */
+struct dir *tiers_home_locked(struct store *s, uint64_t file, enum tier t);
+/* Where a new file goes.  In parts it is slow for as long as it grows, since
+ * what is to move must be complete. */
+struct dir *tiers_place_locked(struct store *s, uint64_t file, uint64_t size,
+			       bool in_parts);
+/* The file was wanted; `e` NULL: it is not here. */
+void tiers_touched_locked(struct store *s, uint64_t file, struct entry *e);
+/* A file that came in parts is complete. */
+void tiers_completed_locked(struct entry *e);
+
+/* mover.c */
+void mover_open(struct dir *d);
+/* It is to come up to `d`, when that is its turn. */
+void mover_want_locked(struct dir *d, struct entry *e);
+uint64_t mover_wanted_locked(const struct dir *d); /* bytes */
+/* Begins what there is to do. */
+void mover_kick_locked(struct dir *d);
+/* All threads have ended. */
+void mover_close(struct dir *d);
 
 /* check.c */
 void check_start(struct dir *d);

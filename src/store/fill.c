@@ -19,7 +19,7 @@
 /* One fill, on a disk thread. */
 struct fill {
 	const struct store_req *req;
-	struct dir *dir; /* for a new file */
+	struct dir *dir;
 	struct entry *entry;
 	uint64_t room; /* bytes kept for it */
 	bool is_new;
@@ -51,6 +51,36 @@ static void make_entry_locked(struct fill *f)
 	f->entry = e;
 }
 
+static bool in_parts(const struct store_req *req)
+{
+	return req->len < req->file_size;
+}
+
+/* A new file goes where there is room; if there is none, to where the policy
+ * makes some, in the slowest tier first.  What came up here earlier may be
+ * worth least, when the files that there are are others by now. */
+static int find_room_locked(struct store *s, struct fill *f,
+			    const struct evict_node *n, struct list *gone,
+			    struct buffer *ask)
+{
+	const struct store_req *req = f->req;
+	int rv = -ENOSPC, first = 0;
+	enum tier t;
+
+	f->dir =
+		tiers_place_locked(s, req->file, req->file_size, in_parts(req));
+	if (!f->dir)
+		return rv;
+	first = rv = room_make_locked(f->dir, n, f->room, gone, ask);
+	for (t = f->dir->tier - 1; rv && t >= TIER_FASTEST && !in_parts(req);
+	     t--) {
+		f->dir = tiers_home_locked(s, req->file, t);
+		if (f->dir)
+			rv = room_make_locked(f->dir, n, f->room, gone, ask);
+	}
+	return rv ? first : 0;
+}
+
 /* The room is charged at once, but may be used only when `gone` has gone.  1 if
  * there is nothing to do. */
 static int begin_locked(struct store *s, struct fill *f, struct list *gone,
@@ -73,15 +103,17 @@ static int begin_locked(struct store *s, struct fill *f, struct list *gone,
 		return 1;
 	if (!e && map_get(&s->held, req->file))
 		return ERR_NOT_ADMITTED; /* until the dropped one is let go */
-	if (e)
-		f->dir = e->dir;
-	if (f->dir->service != IN_SERVICE)
+	if (e && e->dir->service != IN_SERVICE)
 		return -ENOSPC;
 	f->is_new = !e;
-	if (e)
-		e->node.load = req->load;
 	f->room = room_for(req, f->is_new);
-	rv = room_make_locked(f->dir, e ? &e->node : &n, f->room, gone, ask);
+	if (e) {
+		e->node.load = req->load;
+		f->dir = e->dir;
+		rv = room_make_locked(f->dir, &e->node, f->room, gone, ask);
+	} else {
+		rv = find_room_locked(s, f, &n, gone, ask);
+	}
 	if (rv)
 		return rv;
 	if (e)
@@ -127,7 +159,7 @@ static int make_subdir(struct entry *e)
 	return 0;
 }
 
-static int create(struct entry *e)
+int entry_create_file(struct entry *e)
 {
 	int fd = entry_open_file(e, O_WRONLY | O_CREAT);
 	int rv;
@@ -158,7 +190,7 @@ static int write_data(struct fill *f, int fd)
 
 static int write_file(struct fill *f)
 {
-	int fd = create(f->entry), rv;
+	int fd = entry_create_file(f->entry), rv;
 
 	if (fd < 0)
 		return fd;
@@ -213,8 +245,11 @@ static void present_locked(struct fill *f)
 	index_filled_locked(e, chunk, n);
 	if (first)
 		store_changed_locked(req->store, req->file, STORE_ADDED);
-	if (entry_complete(e))
+	if (entry_complete(e)) {
 		store_changed_locked(req->store, req->file, STORE_COMPLETE);
+		if (in_parts(req))
+			tiers_completed_locked(e);
+	}
 }
 
 /* A file that could not be written is forgotten: what it takes on disk is not
@@ -246,7 +281,7 @@ static void end(struct fill *f, int rv)
 static ssize_t fill_work(struct task *t)
 {
 	struct store_req *req = container_of(t, struct store_req, task);
-	struct fill f = { .req = req, .dir = req->state };
+	struct fill f = { .req = req };
 	int rv = begin(&f);
 
 	if (rv)
@@ -301,10 +336,10 @@ void store_fill(struct store *s, struct store_req *req, store_done_fn done)
 		try_again(s, loop_now_ms(req->loop));
 	mutex_lock(&s->mutex);
 	e = map_get(&s->files, req->file);
-	d = e ? e->dir : store_home_locked(s, req->file);
+	d = e ? e->dir
+	      : tiers_place_locked(s, req->file, req->file_size, in_parts(req));
 	req->binding = s->binding;
 	mutex_unlock(&s->mutex);
-	req->state = d;
 	if (d)
 		workpool_submit(d->pool, req->loop, &req->task, fill_work,
 				on_done);

@@ -128,6 +128,22 @@ uint64_t index_record_bytes(const struct entry *e)
 	return sizeof(struct record) + entry_chunks(e->size) * sizeof(uint32_t);
 }
 
+bool index_is_one_record(const struct entry *e)
+{
+	return entry_complete(e) && entry_chunks(e->size) <= RECORD_MAX;
+}
+
+uint64_t index_mark_locked(const struct dir *d)
+{
+	return d->taken + d->pending.len;
+}
+
+bool index_is_written_locked(const struct dir *d, uint64_t mark)
+{
+	return d->written >= mark || d->index_torn ||
+	       d->service == OUT_OF_SERVICE;
+}
+
 /* Records for all that is present of `e`. */
 static void queue_entry(struct buffer *b, const struct entry *e)
 {
@@ -274,11 +290,13 @@ static int write_pending(struct dir *d)
 	while (!rv && d->pending.len) {
 		b = d->pending;
 		d->pending = (struct buffer){ 0 };
+		d->taken += b.len;
 		/* Before it is true: room is reckoned with it. */
 		d->index_bytes += b.len;
 		mutex_unlock(&s->mutex);
 		rv = file_append(d->index_fd, b.at, b.len);
 		mutex_lock(&s->mutex);
+		d->written += rv ? 0 : b.len;
 		d->index_torn |= rv != 0;
 		if (d->pending.at) {
 			buffer_close(&b);
@@ -349,11 +367,17 @@ static void drop(struct entry *e)
 	free(e);
 }
 
+/* Two directories may have a file of which the process died while it moved
+ * between them: the one that is read first keeps it. */
 static struct entry *entry_for(struct dir *d, const struct record *r)
 {
 	struct entry *e = map_get(&d->store->files, r->file);
 
-	if (e && e->dir == d && r->seq > e->seq) { /* its end was lost */
+	if (e && e->dir != d) {
+		map_put(&d->elsewhere, r->file, e);
+		return NULL;
+	}
+	if (e && r->seq > e->seq) { /* its end was lost */
 		drop(e);
 		e = NULL;
 	}
@@ -364,7 +388,7 @@ static struct entry *entry_for(struct dir *d, const struct record *r)
 		dir_add_locked(e);
 		return e;
 	}
-	return e->dir == d && e->seq == r->seq && e->size == r->size ? e : NULL;
+	return e->seq == r->seq && e->size == r->size ? e : NULL;
 }
 
 static void read_filled(struct dir *d, const struct record *r)
@@ -391,6 +415,7 @@ static void read_removed(struct dir *d, const struct record *r)
 {
 	struct entry *e = map_get(&d->store->files, r->file);
 
+	map_remove(&d->elsewhere, r->file);
 	if (e && e->dir == d && e->seq == r->seq)
 		drop(e);
 }
@@ -497,7 +522,9 @@ static int read_index(struct dir *d, char *buf, size_t len, bool *clean,
 	bad = read_records(d, buf + sizeof(h), len - sizeof(h), clean);
 	if (bad)
 		log_warn("index damaged", "dir=%s bytes=%zu", d->path, bad);
-	*again = bad > 0;
+	*again = bad > 0 || d->elsewhere.used > 0;
+	*clean = *clean && !d->elsewhere.used;
+	map_close(&d->elsewhere);
 	return 0;
 }
 

@@ -27,6 +27,14 @@ void index_filled_locked(struct entry *e, uint64_t first, uint64_t n);
 void index_resized_locked(const struct entry *e);
 void index_removed_locked(const struct entry *e);
 
+/* Whether the index tells of all of it or of nothing, wherever a write ends. */
+bool index_is_one_record(const struct entry *e);
+
+/* What is queued now has been written when index_is_written_locked() says so of
+ * this mark; or never will be, since the disk has failed. */
+uint64_t index_mark_locked(const struct dir *d);
+bool index_is_written_locked(const struct dir *d, uint64_t mark);
+
 /* Writes what is queued, and perhaps the whole index again, unless another
  * thread is at it, which will. */
 void index_flush(struct dir *d);

@@ -6,9 +6,6 @@
 
 #include "store/disk.h"
 
-/* Kept free for the index to grow. */
-#define SLACK (8 * DISK_UNIT)
-
 /* How many files in use a search steps over before it gives up. */
 #define MAX_PINNED 4096
 
@@ -78,12 +75,12 @@ static void evict(struct dir *d, const struct evict_node *n, uint64_t need,
 int room_make_locked(struct dir *d, const struct evict_node *n, uint64_t need,
 		     struct list *gone, struct buffer *ask)
 {
-	uint64_t used = dir_used_locked(d) + need + SLACK;
+	uint64_t used = dir_used_locked(d) + need + DIR_SLACK;
 	bool pinned;
 
 	if (used <= d->capacity)
 		return 0;
-	if (need + SLACK > d->capacity)
+	if (need + DIR_SLACK > d->capacity)
 		return ERR_NOT_ADMITTED;
 	need = used - d->capacity;
 	if (!enough(d, n, need, ask, &pinned))

@@ -3,18 +3,26 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "runtime/memory.h"
 #include "store/disk.h"
 #include "store/index.h"
 
+/* What moves touches two directories: first all threads end. */
 static void close_dirs(struct store *s)
 {
 	unsigned i;
 
+	for (i = 0; i < s->n_dirs; i++)
+		if (s->dirs[i].pool)
+			workpool_close(s->dirs[i].pool);
+	for (i = 0; i < s->n_dirs; i++)
+		mover_close(&s->dirs[i]);
 	for (i = 0; i < s->n_dirs; i++)
 		dir_close(&s->dirs[i]);
 }
@@ -27,6 +35,28 @@ static void free_held(struct store *s)
 	while ((slot = map_next(&s->held, &at)))
 		free(slot->value);
 	map_close(&s->held);
+}
+
+/* Else what is cached there would be killed for, not evicted. */
+static int check_memory(const struct store *s, struct err *err)
+{
+	const uint64_t limit = memory_limit("");
+	const struct dir *d, *largest = NULL;
+	uint64_t sum = 0;
+
+	for (d = s->dirs; d < s->dirs + s->n_dirs; d++) {
+		if (!d->in_memory)
+			continue;
+		sum += d->capacity;
+		if (!largest || d->capacity > largest->capacity)
+			largest = d;
+	}
+	if (sum <= limit)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "%s: directories in memory may take %" PRIu64
+		       " MiB, of %" PRIu64 " MiB that this process may use",
+		       largest->path, sum >> 20, limit >> 20);
 }
 
 int store_open(struct store **out, const struct store_options *options,
@@ -48,11 +78,14 @@ int store_open(struct store **out, const struct store_options *options,
 	if (options->cluster)
 		memcpy(s->cluster, options->cluster, sizeof(s->cluster));
 	s->threads = options->threads;
+	s->move_rate = options->move_rate;
 	s->failed = options->failed;
 	s->owner = options->owner;
 	mutex_init(&s->mutex);
 	for (i = 0; i < options->n_dirs && !rv; i++, s->n_dirs++)
 		rv = dir_open(&s->dirs[i], s, &options->dirs[i], policy, err);
+	if (!rv)
+		rv = check_memory(s, err);
 	if (rv) {
 		/* Leaves no mark of a clean stop where there was none. */
 		s->dirs[s->n_dirs - 1].service = OUT_OF_SERVICE;
@@ -112,28 +145,6 @@ bool store_bind(struct store *s, const uint8_t cluster[16])
 	return empty;
 }
 
-/* Where a file that is new goes: by its id, in proportion to capacities. */
-struct dir *store_home_locked(struct store *s, uint64_t file)
-{
-	uint64_t total = 0, at;
-	unsigned i;
-
-	for (i = 0; i < s->n_dirs; i++)
-		if (s->dirs[i].service == IN_SERVICE)
-			total += s->dirs[i].capacity / DISK_UNIT;
-	if (!total)
-		return NULL;
-	at = (file * UINT64_C(0x9e3779b97f4a7c15) >> 20) % total;
-	for (i = 0; i < s->n_dirs; i++) {
-		if (s->dirs[i].service != IN_SERVICE)
-			continue;
-		if (at < s->dirs[i].capacity / DISK_UNIT)
-			return &s->dirs[i];
-		at -= s->dirs[i].capacity / DISK_UNIT;
-	}
-	return NULL;
-}
-
 void store_changed_locked(struct store *s, uint64_t file,
 			  enum store_change what)
 {
@@ -158,16 +169,8 @@ uint64_t store_present(struct store *s, uint64_t file, uint64_t offset,
 
 void store_touch(struct store *s, uint64_t file)
 {
-	struct entry *e;
-	struct dir *d;
-
 	mutex_lock(&s->mutex);
-	e = map_get(&s->files, file);
-	d = e ? e->dir : store_home_locked(s, file);
-	if (e)
-		evictor_touch(d->evictor, &e->node);
-	else if (d)
-		evictor_missed(d->evictor, file);
+	tiers_touched_locked(s, file, map_get(&s->files, file));
 	mutex_unlock(&s->mutex);
 }
 
@@ -182,10 +185,8 @@ static void ungrant_locked(struct entry *e)
 	if (!e->doomed)
 		return;
 	map_remove(&e->dir->store->held, e->node.id);
-	if (e->removed) {
-		e->dir->entry_bytes -= e->used;
-		free(e);
-	}
+	if (e->removed)
+		dir_forget_locked(e);
 }
 
 static int grant_locked(struct entry *e)
@@ -193,6 +194,9 @@ static int grant_locked(struct entry *e)
 	struct dir *d = e->dir;
 
 	if (!entry_complete(e) || !e->verified || e->fills)
+		return -EAGAIN;
+	/* A release does not say of which copy. */
+	if (map_get(&d->store->held, e->node.id))
 		return -EAGAIN;
 	if (!e->grants && d->granted_bytes + e->used > d->capacity / 2)
 		return -EBUSY;
@@ -301,6 +305,7 @@ int store_file_state(struct store *s, uint64_t file,
 			.verified = e->verified,
 			.granted = e->grants > 0,
 			.dir = e->dir->path,
+			.tier = e->dir->tier,
 		};
 		/* The last page is short. */
 		if (e->size % STORE_PAGE && entry_has(e, e->size / STORE_PAGE))
@@ -310,6 +315,24 @@ int store_file_state(struct store *s, uint64_t file,
 	return e ? 0 : -ENOENT;
 }
 
+static void add_dir_locked(const struct dir *d, struct store_totals *out)
+{
+	struct store_tier *t = &out->tiers[d->tier];
+	const uint64_t used = dir_used_locked(d);
+
+	t->dirs++;
+	t->files += d->n_entries;
+	t->capacity += d->capacity;
+	t->used += used;
+	out->capacity += d->capacity;
+	out->used += used;
+	out->unverified += d->n_unverified;
+	if (d->in_memory) {
+		out->memory_capacity += d->capacity;
+		out->memory_used += used;
+	}
+}
+
 void store_totals(struct store *s, struct store_totals *out)
 {
 	unsigned i;
@@ -317,13 +340,9 @@ void store_totals(struct store *s, struct store_totals *out)
 	mutex_lock(&s->mutex);
 	*out = s->totals;
 	out->files = s->files.used;
-	for (i = 0; i < s->n_dirs; i++) {
-		if (s->dirs[i].service == OUT_OF_SERVICE)
-			continue;
-		out->capacity += s->dirs[i].capacity;
-		out->used += dir_used_locked(&s->dirs[i]);
-		out->unverified += s->dirs[i].n_unverified;
-	}
+	for (i = 0; i < s->n_dirs; i++)
+		if (s->dirs[i].service != OUT_OF_SERVICE)
+			add_dir_locked(&s->dirs[i], out);
 	mutex_unlock(&s->mutex);
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/tiers.h"
 #include "runtime/workpool.h"
 
 #define STORE_PAGE (UINT64_C(1) << 20) /* bytes: the unit of filling */
@@ -28,6 +29,7 @@ struct store_dir {
 	/* Instead, if not 0: this share of what is free there at the start, or
 	 * the directory's already. */
 	unsigned percent;
+	enum tier tier; /* TIER_AUTO: by what it lies on */
 };
 
 struct store_options {
@@ -39,9 +41,13 @@ struct store_options {
 	const uint8_t *cluster;
 	const char *evictor; /* "retain", "lru": see core/evictor.h */
 	unsigned threads;    /* disk threads a directory; 0: simulated */
+	/* Bytes a second that may move between the tiers of each directory that
+	 * is not of the slowest; 0: any number. */
+	uint64_t move_rate;
 	/* Where work that nobody waits for begins: the check after an unclean
-	 * stop, removals.  The thread that opens and closes the store is its
-	 * own.  NULL: no check in the background, removals at once. */
+	 * stop, removals, moves.  The thread that opens and closes the store is
+	 * its own.  NULL: no check in the background, removals at once, nothing
+	 * moves. */
 	struct loop *loop;
 	/* Called on any thread when a directory goes out of service. */
 	void (*failed)(void *owner, const char *dir, const struct err *err);
@@ -77,7 +83,6 @@ struct store_req {
 	store_done_fn done;
 	struct task task;
 	struct store *store;
-	void *state;
 	unsigned binding;
 };
 
@@ -127,12 +132,21 @@ uint64_t store_drop(struct store *s, uint64_t file);
 struct store_file_state {
 	uint64_t size, present; /* bytes */
 	bool complete, verified, granted;
+	enum tier tier;
 	const char *dir;
 };
 
 /* -ENOENT: nothing of it is cached. */
 int store_file_state(struct store *s, uint64_t file,
 		     struct store_file_state *out);
+
+struct store_tier {
+	uint64_t capacity, used, files;
+	uint64_t touched; /* files wanted that lay here, by store_touch() */
+	uint64_t promoted, promoted_bytes; /* that came up to it */
+	uint64_t demoted, demoted_bytes;   /* that went down from it */
+	unsigned dirs;
+};
 
 struct store_totals {
 	uint64_t capacity,
@@ -142,6 +156,9 @@ struct store_totals {
 	unsigned dirs_failed;
 	uint64_t unverified; /* files the background check has yet to see */
 	uint64_t corrupt;    /* files dropped since their bytes were wrong */
+	struct store_tier tiers[N_TIERS];
+	/* Of these, in directories that lie in memory. */
+	uint64_t memory_capacity, memory_used;
 };
 
 void store_totals(struct store *s, struct store_totals *out);

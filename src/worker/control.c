@@ -213,6 +213,7 @@ static void count(struct worker *w, const struct store_totals *t)
 	metric_add(METRIC_not_admitted, t->not_admitted - c->not_admitted);
 	metric_set(METRIC_cache_capacity, t->capacity);
 	metric_set(METRIC_cache_used, t->used);
+	tiers_count(w, t);
 	c->evictions = t->evictions;
 	c->evicted_bytes = t->evicted_bytes;
 	c->not_admitted = t->not_admitted;

@@ -207,10 +207,12 @@ static void serve_worker_report(void *role, struct rpc_call *call,
 				const void *request ATTR_UNUSED)
 {
 	struct worker *w = role;
+	struct tier_numbers tiers;
 	struct store_totals t;
 
 	store_totals(w->store, &t);
-	const struct named_number numbers[] = {
+	tiers_numbers(&t, &tiers);
+	const struct named_number own[] = {
 		{ str_of("capacity"), t.capacity },
 		{ str_of("used"), t.used },
 		{ str_of("files"), t.files },
@@ -222,13 +224,18 @@ static void serve_worker_report(void *role, struct rpc_call *call,
 		{ str_of("not admitted"), t.not_admitted },
 		{ str_of("bytes being fetched"), w->flights.fetching },
 		{ str_of("directories out of service"), t.dirs_failed },
+		{ str_of("memory of cached files"), t.memory_used },
 	};
+	struct named_number numbers[ARRAY_SIZE(own) + ARRAY_SIZE(tiers.at)];
 	const schema_str warning =
 		str_of("a directory is full or out of service: see the log");
 	struct worker_report_reply reply = {
-		.numbers = { numbers, ARRAY_SIZE(numbers) },
+		.numbers = { numbers, ARRAY_SIZE(own) + tiers.n },
 	};
 
+	memcpy(numbers, own, sizeof(own));
+	memcpy(numbers + ARRAY_SIZE(own), tiers.at,
+	       tiers.n * sizeof(tiers.at[0]));
 	if (t.dirs_failed) {
 		reply.warnings.at = &warning;
 		reply.warnings.n = 1;

@@ -10,6 +10,7 @@
  *	history.c  why opens were hits or misses
  *	control.c  registration, reports, the worker set, peers
  *	master.c   calls to the master, tried again
+ *	tiers.c    what the tiers hold and move
  */
 #pragma once
 
@@ -317,6 +318,19 @@ void serve_load(void *role, struct rpc_call *call, const void *request);
 extern const rpc_handler worker_handlers[];
 extern const unsigned worker_n_handlers;
 
+/* ---- tiers.c ---- */
+
+/* Named by tier, of those that there are. */
+struct tier_numbers {
+	struct named_number at[6 * N_TIERS];
+	char names[6 * N_TIERS][24];
+	unsigned n;
+};
+
+/* The metrics, since the last time. */
+void tiers_count(struct worker *w, const struct store_totals *t);
+void tiers_numbers(const struct store_totals *totals, struct tier_numbers *out);
+
 /* ---- worker.c ---- */
 
 struct worker {
@@ -334,6 +348,7 @@ struct worker {
 	struct flights flights;
 	struct history history;
 	struct grants grants;
+	struct store_tier counted[N_TIERS]; /* by tiers_count() */
 
 	struct {
 		uint64_t bytes;      /* that calls of read may need at once */

@@ -163,25 +163,29 @@ static int load_uuid(struct process *p, struct err *err)
 	return rv;
 }
 
-static void set_dir(struct store_dir *d, char *path,
-		    const struct config_size *size)
-{
-	*d = (struct store_dir){ path, size->bytes, size->percent };
-}
-
 static void list_dirs(struct process *p)
 {
 	const struct config *c = p->env->config;
+	const struct config_dir *dir;
 	unsigned i;
 
 	p->n_dirs = c->worker_dirs.n ? c->worker_dirs.n : 1;
 	p->dirs = mem_array(p->n_dirs, sizeof(*p->dirs));
 	if (c->worker_dirs.n == 0)
-		set_dir(p->dirs, mem_printf("%s/cache", p->env->dir),
-			&c->worker_capacity);
-	for (i = 0; i < c->worker_dirs.n; i++)
-		set_dir(&p->dirs[i], mem_str(c->worker_dirs.at[i].path),
-			&c->worker_dirs.at[i].capacity);
+		p->dirs[0] = (struct store_dir){
+			.path = mem_printf("%s/cache", p->env->dir),
+			.capacity = c->worker_capacity.bytes,
+			.percent = c->worker_capacity.percent,
+		};
+	for (i = 0; i < c->worker_dirs.n; i++) {
+		dir = &c->worker_dirs.at[i];
+		p->dirs[i] = (struct store_dir){
+			.path = mem_str(dir->path),
+			.capacity = dir->capacity.bytes,
+			.percent = dir->capacity.percent,
+			.tier = dir->tier ? tier_find(dir->tier) : TIER_AUTO,
+		};
+	}
 }
 
 static int open_store(struct process *p, struct err *err)
@@ -189,6 +193,7 @@ static int open_store(struct process *p, struct err *err)
 	struct store_options o = {
 		.evictor = p->env->config->worker_evictor,
 		.threads = DISK_THREADS,
+		.move_rate = p->env->config->worker_move_rate,
 		.loop = p->loop,
 	};
 

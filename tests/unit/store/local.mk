@@ -40,3 +40,7 @@ POWERCUT_WRAPS = \
 check_PROGRAMS += %D%/test_threads
 %C%_test_threads_SOURCES = %D%/test_threads.c $(STORE_FIXTURE)
 %C%_test_threads_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+TIERS_FIXTURE = $(STORE_FIXTURE) %D%/tiers_fixture.c %D%/tiers_fixture.h
+check_PROGRAMS += %D%/test_tiers
+%C%_test_tiers_SOURCES = %D%/test_tiers.c $(TIERS_FIXTURE)
+%C%_test_tiers_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
