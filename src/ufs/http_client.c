@@ -37,6 +37,7 @@ struct http_socket {
 struct http_handle {
 	struct list link;
 	CURL *easy;
+	bool put; /* the last request was one */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -314,11 +315,29 @@ static struct http_handle *handle_get(struct http_client *c)
 		    : handle_new(c);
 }
 
+static void set_method(struct http_handle *h, const struct http_req *r)
+{
+	bool put = strcmp(r->method, "PUT") == 0;
+
+	if (put != h->put)
+		set_ptr(h->easy, CURLOPT_CUSTOMREQUEST, put ? "PUT" : NULL);
+	h->put = put;
+	if (strcmp(r->method, "POST") == 0) {
+		set_long(h->easy, CURLOPT_POST, 1);
+		set_long(h->easy, CURLOPT_POSTFIELDSIZE, (long)r->body_len);
+		set_ptr(h->easy, CURLOPT_POSTFIELDS, r->body);
+	} else {
+		set_long(h->easy,
+			 strcmp(r->method, "HEAD") == 0 ? CURLOPT_NOBODY
+							: CURLOPT_HTTPGET,
+			 1);
+	}
+}
+
 /* Gives a request to curl. */
 static void start(struct http_client *c, struct http_req *r)
 {
 	struct http_handle *h = handle_get(c);
-	bool head = strcmp(r->method, "HEAD") == 0;
 	size_t i;
 
 	for (i = 0; r->headers[i]; i++) {
@@ -332,7 +351,7 @@ static void start(struct http_client *c, struct http_req *r)
 	h->error[0] = '\0';
 	set_ptr(h->easy, CURLOPT_URL, r->url);
 	set_ptr(h->easy, CURLOPT_HTTPHEADER, r->fields);
-	set_long(h->easy, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1);
+	set_method(h, r);
 	set_ptr(h->easy, CURLOPT_HEADERDATA, r);
 	set_ptr(h->easy, CURLOPT_WRITEDATA, r);
 	set_ptr(h->easy, CURLOPT_PRIVATE, r);

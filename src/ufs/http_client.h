@@ -52,9 +52,11 @@ struct http_answer {
 /* A method, URL and the rest as they go on the wire. */
 struct http_req {
 	/* the caller's */
-	const char *method; /* "GET" or "HEAD" */
+	const char *method; /* "GET", "HEAD", "POST" or "PUT" */
 	const char *url;
 	const char *const *headers; /* "Name: value", NULL-terminated */
+	const void *body;           /* of a POST */
+	size_t body_len;
 	/* Bytes of the body as they come, `answer` being complete.  False ends
 	 * the request with -EPROTO.  Nothing of curl may be called inside, but
 	 * http_submit() and http_cancel() may. */

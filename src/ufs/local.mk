@@ -7,8 +7,13 @@ libufs_a_SOURCES = \
 	%D%/s3_backoff.c %D%/s3_backoff.h \
 	%D%/s3_call.c %D%/s3_call.h \
 	%D%/s3_config.c %D%/s3_config.h \
+	%D%/s3_credentials.c %D%/s3_credentials.h \
 	%D%/s3_error.c %D%/s3_error.h \
 	%D%/s3_request.c %D%/s3_request.h \
+	%D%/s3_issuer.c %D%/s3_issuer.h \
+	%D%/s3_keys.c %D%/s3_keys.h \
+	%D%/s3_options.c %D%/s3_options.h \
+	%D%/s3_profile.c %D%/s3_profile.h \
 	%D%/s3_sign.c %D%/s3_sign.h \
 	%D%/s3_verify.c %D%/s3_verify.h \
 	%D%/s3_xml.c %D%/s3_xml.h \

@@ -18,8 +18,8 @@ static bool adapt_clock(struct s3_call *call)
 	struct s3 *s3 = call->s3;
 	int64_t ahead;
 
-	if (call->clock_tried || s3->config.anonymous || a->date_s < 0 ||
-	    a->status < 400 || a->status > 403 ||
+	if (call->clock_tried || !s3_credentials_keys(s3->credentials) ||
+	    a->date_s < 0 || a->status < 400 || a->status > 403 ||
 	    llabs(a->date_s - call->signed_s) <= MAX_SKEW_S)
 		return false;
 	call->clock_tried = true;
@@ -38,7 +38,8 @@ static bool can_move(const struct s3 *s3, const char *region)
 	const struct s3_config *c = &s3->config;
 
 	return s3->moves == 0 && s3_config_is_region(region) &&
-	       strcmp(region, c->region) != 0 && (c->amazon || !c->anonymous);
+	       strcmp(region, c->region) != 0 &&
+	       (c->amazon || s3_credentials_keys(s3->credentials));
 }
 
 static bool adapt_region(struct s3_call *call, const struct s3_error *e)

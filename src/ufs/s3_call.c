@@ -19,12 +19,14 @@ enum {
 	MAX_ERROR_BODY = 64 << 10,
 	WARN_EVERY_MS = 10000,
 	MAX_TOTAL_MS = 60000, /* without a byte, whatever is left to try */
+	MAX_RENEWALS = 3,     /* of keys, for one call */
 };
 
 void s3_call_init(struct s3_call *call, struct s3 *s3)
 {
 	*call = (struct s3_call){ .s3 = s3 };
 	list_init(&call->timer.link);
+	list_init(&call->keys.link);
 }
 
 void s3_call_close(struct s3_call *call)
@@ -241,12 +243,54 @@ static void on_good(struct s3_call *call)
 	}
 }
 
+/* Whether other keys may make the difference; an answer to HEAD has no code. */
+static bool is_about_keys(const struct http_answer *a, const struct s3_error *e)
+{
+	static const char *const codes[] = {
+		"AccessDenied", "ExpiredToken",          "InvalidAccessKeyId",
+		"InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"
+	};
+	size_t i;
+
+	if (!e->code[0])
+		return a->status == 401 || a->status == 403 ||
+		       (a->status == 400 && !a->bucket_region[0]);
+	for (i = 0; i < ARRAY_SIZE(codes); i++)
+		if (strcmp(e->code, codes[i]) == 0)
+			return true;
+	return false;
+}
+
+static void on_keys_renewed(struct s3_keys_wait *w, int code,
+			    const struct err *err ATTR_UNUSED)
+{
+	struct s3_call *call = container_of(w, struct s3_call, keys);
+
+	if (code)
+		call->done(call, call->err.code);
+	else
+		again(call);
+}
+
+/* Asks whether there are other keys than those that were refused. */
+static bool renew_keys(struct s3_call *call)
+{
+	struct s3 *s3 = call->s3;
+
+	if (s3->config.anonymous || call->renewals == MAX_RENEWALS)
+		return false;
+	call->renewals++;
+	call->keys.done = on_keys_renewed;
+	s3_credentials_refused(s3->credentials, call->keys_number, &call->keys);
+	return true;
+}
+
 static void on_refusal(struct s3_call *call)
 {
 	struct s3_error none = { 0 };
 	const struct s3_error *e = &none;
 	struct s3_xml *xml = NULL;
-	bool passes, adapted;
+	bool passes, adapted, of_keys;
 
 	if (call->error_body.len) {
 		xml = s3_xml_new();
@@ -255,6 +299,9 @@ static void on_refusal(struct s3_call *call)
 		    s3_xml_finish(xml) == S3_ROOT_ERROR)
 			e = s3_xml_error(xml);
 	}
+	call->s3->config.no_keys =
+		s3_credentials_missing(call->s3->credentials);
+	of_keys = is_about_keys(&call->http.answer, e);
 	s3_error_answer(&call->err, &call->s3->config, &call->http.answer, e);
 	passes = s3_error_passes(call->http.answer.status, e);
 	adapted = s3_adapt(call, e);
@@ -264,7 +311,7 @@ static void on_refusal(struct s3_call *call)
 		again(call);
 	else if (passes)
 		retry(call);
-	else
+	else if (!of_keys || !renew_keys(call))
 		call->done(call, call->err.code);
 }
 
@@ -295,7 +342,7 @@ static void on_done(struct http_req *http, int rv)
 	}
 }
 
-static void attempt(struct s3_call *call)
+static void send_request(struct s3_call *call)
 {
 	call->attempt++;
 	call->received = 0;
@@ -309,6 +356,39 @@ static void attempt(struct s3_call *call)
 	call->http.on_body = on_body;
 	call->http.done = on_done;
 	http_submit(call->s3->http, &call->http);
+}
+
+static void on_keys(struct s3_keys_wait *w, int code, const struct err *err)
+{
+	struct s3_call *call = container_of(w, struct s3_call, keys);
+
+	if (!code) {
+		attempt(call);
+		return;
+	}
+	call->attempt++;
+	call->err = *err;
+	call->http.answer.retry_after_s = -1; /* the last one's */
+	if (code == -EAGAIN) {
+		call->err.code = -EIO;
+		retry(call);
+	} else {
+		call->done(call, code);
+	}
+}
+
+/* When there are keys. */
+static void attempt(struct s3_call *call)
+{
+	struct s3_credentials *c = call->s3->credentials;
+
+	if (s3_credentials_ready(c)) {
+		send_request(call);
+		return;
+	}
+	call->received = 0;
+	call->keys.done = on_keys;
+	s3_credentials_wait(c, &call->keys);
 }
 
 static void on_delay_over(struct timer *t)
@@ -325,7 +405,7 @@ static void on_delay_over(struct timer *t)
 void s3_call_start(struct s3_call *call)
 {
 	s3_request_url(call);
-	call->attempt = 0;
+	call->attempt = call->renewals = 0;
 	call->clock_tried = false;
 	call->first = call->from;
 	call->digest.kind = S3_VERIFY_NONE;
@@ -340,10 +420,11 @@ void s3_call_cancel(struct s3_call *call)
 	if (call->cancelled)
 		return;
 	call->cancelled = true;
-	if (!call->waiting) {
+	if (!call->waiting && list_empty(&call->keys.link)) {
 		http_cancel(&call->http);
 		return;
 	}
+	s3_credentials_forget(&call->keys);
 	loop_timer_stop(&call->timer);
 	loop_timer_start(call->s3->ufs.env.loop, &call->timer, 0,
 			 on_delay_over);

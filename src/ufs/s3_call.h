@@ -11,6 +11,7 @@
 
 #include "ufs/http_client.h"
 #include "ufs/s3_config.h"
+#include "ufs/s3_credentials.h"
 #include "ufs/s3_error.h"
 #include "ufs/s3_sign.h"
 #include "ufs/s3_xml.h"
@@ -21,6 +22,7 @@
 struct s3 {
 	struct ufs ufs;
 	struct s3_config config;
+	struct s3_credentials *credentials;
 	struct http_client *http;
 	struct s3_signer *signer;
 	struct list idle_ops; /* ufs_s3.c's */
@@ -64,6 +66,9 @@ struct s3_call {
 	struct s3 *s3;
 	struct http_req http;
 	struct timer timer;
+	struct s3_keys_wait keys; /* in line for them, or none */
+	unsigned keys_number;     /* that the last attempt was signed with */
+	unsigned renewals;
 	bool waiting, cancelled, checked;
 	int refused; /* why on_body() ended an attempt */
 	bool clock_tried;

@@ -40,13 +40,17 @@ static void add_field(struct s3_call *call, size_t at[], size_t *n,
 static const struct s3_header checksum_mode = { "x-amz-checksum-mode",
 						"ENABLED" };
 
+static const struct s3_header requester_pays = { "x-amz-request-payer",
+						 "requester" };
+
 static bool wants_checksum(const struct s3_call *call)
 {
 	return call->ranged && call->from == 0 && call->on_whole &&
 	       call->s3->config.verify != S3_VERIFY_NONE;
 }
 
-static void add_signature(struct s3_call *call, size_t at[], size_t *n)
+static void add_signature(struct s3_call *call, const struct s3_keys *keys,
+			  size_t at[], size_t *n)
 {
 	struct s3 *s3 = call->s3;
 	const struct s3_config *c = &s3->config;
@@ -56,10 +60,10 @@ static void add_signature(struct s3_call *call, size_t at[], size_t *n)
 		{ "x-amz-content-sha256", S3_EMPTY_SHA256 },
 		{ "x-amz-date", date },
 	};
-	size_t n_headers = 3;
+	size_t n_headers = 3, i;
 	const struct s3_scope scope = {
-		.access_key = c->access_key,
-		.secret_key = c->secret_key,
+		.access_key = keys->access_key,
+		.secret_key = keys->secret_key,
 		.region = c->region,
 	};
 	struct s3_signed_request r = {
@@ -71,20 +75,19 @@ static void add_signature(struct s3_call *call, size_t at[], size_t *n)
 		.date = date,
 	};
 
-	if (c->session_token)
+	if (c->requester_pays)
+		headers[n_headers++] = requester_pays;
+	if (keys->session_token)
 		headers[n_headers++] =
 			(struct s3_header){ "x-amz-security-token",
-					    c->session_token };
-	if (wants_checksum(call))
-		headers[n_headers++] = checksum_mode;
-	r.n_headers = n_headers;
+					    keys->session_token };
 	call->signed_s = time(NULL) + s3->clock_ahead_s;
 	s3_date(date, call->signed_s);
-	add_field(call, at, n, "x-amz-content-sha256", S3_EMPTY_SHA256);
-	add_field(call, at, n, "x-amz-date", date);
-	if (c->session_token)
-		add_field(call, at, n, "x-amz-security-token",
-			  c->session_token);
+	for (i = 1; i < n_headers; i++)
+		add_field(call, at, n, headers[i].name, headers[i].value);
+	if (wants_checksum(call)) /* which is sent already */
+		headers[n_headers++] = checksum_mode;
+	r.n_headers = n_headers;
 	add_field(call, at, n, "Authorization", "");
 	call->fields.len--; /* goes on where the value begins */
 	s3_sign(s3->signer, &scope, &r, &call->fields);
@@ -106,6 +109,8 @@ static void add_if_match(struct s3_call *call, size_t at[], size_t *n)
 
 void s3_request_fields(struct s3_call *call)
 {
+	struct s3_credentials *c = call->s3->credentials;
+	const struct s3_keys *keys = s3_credentials_keys(c);
 	size_t at[S3_MAX_HEADERS], n = 0, i;
 	char range[64];
 
@@ -120,8 +125,9 @@ void s3_request_fields(struct s3_call *call)
 	if (wants_checksum(call))
 		add_field(call, at, &n, checksum_mode.name,
 			  checksum_mode.value);
-	if (!call->s3->config.anonymous)
-		add_signature(call, at, &n);
+	call->keys_number = s3_credentials_number(c);
+	if (keys)
+		add_signature(call, keys, at, &n);
 	for (i = 0; i < n; i++)
 		call->headers[i] = call->fields.at + at[i];
 	call->headers[n] = NULL;

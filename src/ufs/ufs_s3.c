@@ -49,14 +49,35 @@ static struct s3 *to_s3(struct ufs *u)
 	return container_of(u, struct s3, ufs);
 }
 
+static int open_credentials(struct s3 *s3, const struct ufs_env *env,
+			    const struct s3_options *options, struct err *err)
+{
+	const struct s3_config *c = &s3->config;
+	const struct s3_credentials_config config = {
+		.loop = env->loop,
+		.options = options,
+		.region = c->region,
+		.ca_file = c->ca_file,
+		.anonymous = c->anonymous,
+		.amazon = s3_config_is_amazon(c),
+	};
+	int rv = s3_credentials_new(&s3->credentials, &config, err);
+
+	if (rv)
+		s3_config_close(&s3->config);
+	return rv;
+}
+
 static int s3_open(struct ufs **out, const struct ufs_env *env,
 		   const char *root, struct err *err)
 {
+	const struct s3_options options = { env->options, env->n_options };
 	struct s3 *s3 = mem_alloc(sizeof(*s3));
 	int rv;
 
-	rv = s3_config_load(&s3->config, root, env->options, env->n_options,
-			    err);
+	rv = s3_config_load(&s3->config, root, &options, err);
+	if (!rv)
+		rv = open_credentials(s3, env, &options, err);
 	if (rv) {
 		free(s3);
 		return rv;
@@ -98,6 +119,7 @@ static void s3_close(struct ufs *u)
 		op_free(list_entry(link, struct op, link));
 	http_client_free(s3->http);
 	s3_signer_free(s3->signer);
+	s3_credentials_free(s3->credentials);
 	s3_config_close(&s3->config);
 	free(s3);
 }
@@ -655,7 +677,7 @@ static void s3_cancel(struct ufs *u ATTR_UNUSED, struct ufs_req *req)
 
 const struct ufs_ops ufs_s3 = {
 	.scheme = "s3",
-	.options = s3_options,
+	.options = s3_option_names,
 	.open = s3_open,
 	.close = s3_close,
 	.stat = s3_stat,

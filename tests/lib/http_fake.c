@@ -33,6 +33,7 @@ struct http_fake {
 	struct list conns, waiting, answers;
 	unsigned accepted, requests, n_waiting;
 	char head[8192];
+	char *all;
 };
 
 static void must(bool ok)
@@ -82,6 +83,16 @@ static void match(struct http_fake *f)
 	}
 }
 
+/* Whether the head is there and as much of a body as it announces. */
+static bool is_whole(const char *request)
+{
+	const char *end = strstr(request, "\r\n\r\n");
+	const char *field = strstr(request, "\r\nContent-Length: ");
+
+	return end && (!field || field > end ||
+		       strlen(end + 4) >= (size_t)atoi(field + 18));
+}
+
 static void on_data(void *owner, int fd, unsigned events)
 {
 	struct conn *c = owner;
@@ -97,9 +108,11 @@ static void on_data(void *owner, int fd, unsigned events)
 	}
 	c->len += (size_t)n;
 	c->head[c->len] = '\0';
-	if (!strstr(c->head, "\r\n\r\n"))
+	if (!is_whole(c->head))
 		return;
 	memcpy(f->head, c->head, c->len + 1);
+	f->all = mem_resize(f->all, strlen(f->all) + c->len + 1, 1);
+	strcat(f->all, c->head);
 	c->len = 0;
 	f->requests++;
 	f->n_waiting++;
@@ -133,6 +146,7 @@ struct http_fake *http_fake_new(struct loop *l)
 	socklen_t len = sizeof(a);
 
 	f->loop = l;
+	f->all = mem_str("");
 	list_init(&f->conns);
 	list_init(&f->waiting);
 	list_init(&f->answers);
@@ -161,6 +175,7 @@ void http_fake_free(struct http_fake *f)
 	}
 	watch_free(f->watch);
 	close(f->fd);
+	free(f->all);
 	free(f);
 }
 
@@ -197,4 +212,9 @@ unsigned http_fake_waiting(const struct http_fake *f)
 const char *http_fake_head(const struct http_fake *f)
 {
 	return f->head;
+}
+
+const char *http_fake_all(const struct http_fake *f)
+{
+	return f->all;
 }

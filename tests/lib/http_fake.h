@@ -23,5 +23,6 @@ void http_fake_answer(struct http_fake *f, const char *raw, bool hang_up);
 unsigned http_fake_accepted(const struct http_fake *f); /* connections */
 unsigned http_fake_requests(const struct http_fake *f);
 unsigned http_fake_waiting(const struct http_fake *f);
-/* The head of the last request. */
+/* The head of the last request, and its body; all of them so far. */
 const char *http_fake_head(const struct http_fake *f);
+const char *http_fake_all(const struct http_fake *f);

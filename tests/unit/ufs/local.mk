@@ -5,6 +5,11 @@ check_PROGRAMS += \
 	%D%/test_s3_adapt \
 	%D%/test_s3_backoff \
 	%D%/test_s3_config \
+	%D%/test_s3_credentials \
+	%D%/test_s3_issuer \
+	%D%/test_s3_keys \
+	%D%/test_s3_options \
+	%D%/test_s3_profile \
 	%D%/test_s3_sign \
 	%D%/test_s3_verify \
 	%D%/test_s3_xml \
@@ -25,3 +30,8 @@ check_PROGRAMS += \
 %C%_test_s3_backoff_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_verify_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_xml_mend_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_credentials_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_issuer_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_keys_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_options_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_s3_profile_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)

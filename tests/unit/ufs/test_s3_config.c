@@ -14,15 +14,10 @@ static struct err err;
 static char *home;
 
 static const char *const variables[] = {
-	"AWS_ACCESS_KEY_ID",
-	"AWS_SECRET_ACCESS_KEY",
-	"AWS_SESSION_TOKEN",
-	"AWS_REGION",
-	"AWS_ENDPOINT_URL",
-	"AWS_DEFAULT_REGION",
-	"AWS_CA_BUNDLE",
-	"AWS_PROFILE",
-	"AWS_SHARED_CREDENTIALS_FILE",
+	"AWS_REGION",      "AWS_ENDPOINT_URL",
+	"AWS_CA_BUNDLE",   "AWS_ENDPOINT_URL_S3",
+	"AWS_PROFILE",     "AWS_DEFAULT_REGION",
+	"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
 };
 
 static int setup(void **state ATTR_UNUSED)
@@ -47,7 +42,8 @@ static int load(const char *root, const struct ufs_option *options, unsigned n)
 {
 	s3_config_close(&c);
 	err = (struct err){ 0 };
-	return s3_config_load(&c, root, options, n, &err);
+	return s3_config_load(&c, root, &(struct s3_options){ options, n },
+			      &err);
 }
 
 #define LOAD(root, ...)                                     \
@@ -63,7 +59,7 @@ static void amazon_is_the_default(void **state ATTR_UNUSED)
 	assert_string_equal(c.base, "/");
 	assert_string_equal(c.prefix, "");
 	assert_string_equal(c.region, "us-east-1");
-	assert_true(c.tls && c.anonymous && c.no_keys);
+	assert_true(c.tls && s3_config_is_amazon(&c) && !c.anonymous);
 	/* no certificate fits a name with dots */
 	assert_int_equal(LOAD("a.bucket", { "s3.region", "eu-west-1" }), 0);
 	assert_string_equal(c.origin, "https://s3.eu-west-1.amazonaws.com");
@@ -169,66 +165,66 @@ static void amazons_host_moves_with_the_region(void **state ATTR_UNUSED)
 	assert_false(s3_config_is_region("a/b"));
 }
 
-static void half_a_key_is_refused(void **state ATTR_UNUSED)
-{
-	assert_int_equal(LOAD("bucket", { "aws.accessKeyId", "a" }), -EINVAL);
-	assert_string_equal(err.msg, "aws.secretKey is missing: it belongs to "
-				     "aws.accessKeyId");
-	assert_int_equal(LOAD("bucket", { "aws.secretKey", "topsecret" }),
-			 -EINVAL);
-	assert_string_equal(err.msg, "aws.accessKeyId is missing: it belongs "
-				     "to aws.secretKey");
-}
-
 static void options_go_before_the_environment(void **state ATTR_UNUSED)
 {
-	setenv("AWS_ACCESS_KEY_ID", "env-id", 1);
-	setenv("AWS_SECRET_ACCESS_KEY", "env-secret", 1);
-	setenv("AWS_SESSION_TOKEN", "env-token", 1);
 	setenv("AWS_DEFAULT_REGION", "env-region", 1);
+	setenv("AWS_ENDPOINT_URL", "http://general", 1);
 	assert_int_equal(load("bucket", NULL, 0), 0);
-	assert_string_equal(c.access_key, "env-id");
-	assert_string_equal(c.session_token, "env-token");
 	assert_string_equal(c.region, "env-region");
-	assert_false(c.anonymous);
-	assert_int_equal(LOAD("bucket", { "aws.accessKeyId", "id" },
-			      { "aws.secretKey", "secret" },
-			      { "s3.region", "region" }),
-			 0);
-	assert_string_equal(c.access_key, "id");
-	assert_string_equal(c.secret_key, "secret");
-	assert_null(c.session_token); /* that of other keys */
+	assert_string_equal(c.host, "general");
+	assert_false(s3_config_is_amazon(&c));
+	setenv("AWS_ENDPOINT_URL_S3", "http://special", 1);
+	assert_int_equal(LOAD("bucket", { "s3.region", "region" }), 0);
 	assert_string_equal(c.region, "region");
-	assert_int_equal(LOAD("bucket", { "s3.anonymous", "true" }), 0);
-	assert_true(c.anonymous && !c.no_keys);
-	assert_null(c.access_key);
+	assert_string_equal(c.host, "special");
+	assert_int_equal(LOAD("bucket", { "s3.endpoint", "http://given" }), 0);
+	assert_string_equal(c.host, "given");
 }
 
-static void keys_come_from_the_credentials_file_last(void **state ATTR_UNUSED)
+static void a_profile_has_a_place_too(void **state ATTR_UNUSED)
 {
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/.aws", home);
 	assert_int_equal(mkdir(path, 0700), 0);
-	tempdir_file(path, "credentials",
-		     "# a comment\n[work]\naws_access_key_id = work-id\n"
-		     "aws_secret_access_key= work+secret/=\n"
-		     "aws_session_token =work-token\n"
-		     "[default]\n\taws_access_key_id=id \n"
-		     "aws_secret_access_key =secret\n");
+	tempdir_file(path, "config",
+		     "[default]\nregion = here\n[profile far]\nregion=there\n"
+		     "endpoint_url = http://far:1\n");
 	assert_int_equal(load("bucket", NULL, 0), 0);
-	assert_string_equal(c.access_key, "id");
-	assert_string_equal(c.secret_key, "secret");
-	assert_null(c.session_token);
-	setenv("AWS_PROFILE", "work", 1);
-	assert_int_equal(load("bucket", NULL, 0), 0);
-	assert_string_equal(c.access_key, "work-id");
-	assert_string_equal(c.secret_key, "work+secret/=");
-	assert_string_equal(c.session_token, "work-token");
-	/* half a key in the environment is none */
-	setenv("AWS_ACCESS_KEY_ID", "env-id", 1);
-	assert_int_equal(load("bucket", NULL, 0), 0);
-	assert_string_equal(c.access_key, "work-id");
+	assert_string_equal(c.region, "here");
+	assert_int_equal(LOAD("bucket", { "aws.profile", "far" }), 0);
+	assert_string_equal(c.region, "there");
+	assert_string_equal(c.origin, "http://far:1");
+	setenv("AWS_REGION", "env", 1);
+	assert_int_equal(LOAD("bucket", { "aws.profile", "far" }), 0);
+	assert_string_equal(c.region, "env");
+}
+
+static void alluxios_names_say_the_same(void **state ATTR_UNUSED)
+{
+	assert_int_equal(
+		LOAD("bucket", { "alluxio.underfs.s3.endpoint", "minio:9000" },
+		     { "alluxio.underfs.s3.endpoint.region", "r" },
+		     { "alluxio.underfs.s3.disable.dns.buckets", "false" },
+		     { "alluxio.underfs.s3.secure.http.enabled", "false" },
+		     { "alluxio.underfs.s3.threads.max", "40" }),
+		0);
+	assert_string_equal(c.origin, "http://bucket.minio:9000");
+	assert_string_equal(c.region, "r");
+	assert_int_equal(c.max_requests, 40);
+}
+
+static void requests_at_once_have_a_bound(void **state ATTR_UNUSED)
+{
+	assert_int_equal(LOAD("bucket", { "s3.max-requests", "512" },
+			      { "s3.requester-pays", "true" }),
+			 0);
+	assert_int_equal(c.max_requests, 512);
+	assert_true(c.requester_pays);
+	assert_int_equal(LOAD("bucket", { "s3.max-requests", "513" }), -EINVAL);
+	assert_string_equal(err.msg, "s3.max-requests=513: a number from 1 to "
+				     "512 is wanted");
+	assert_int_equal(LOAD("bucket", { "s3.max-requests", "-1" }), -EINVAL);
 }
 
 TEST_MAIN(TEST_WITH(amazon_is_the_default),
@@ -236,6 +232,7 @@ TEST_MAIN(TEST_WITH(amazon_is_the_default),
 	  TEST_WITH(bad_values_are_refused_by_name),
 	  TEST_WITH(patience_and_checks_are_options),
 	  TEST_WITH(amazons_host_moves_with_the_region),
-	  TEST_WITH(half_a_key_is_refused),
 	  TEST_WITH(options_go_before_the_environment),
-	  TEST_WITH(keys_come_from_the_credentials_file_last))
+	  TEST_WITH(a_profile_has_a_place_too),
+	  TEST_WITH(alluxios_names_say_the_same),
+	  TEST_WITH(requests_at_once_have_a_bound))
