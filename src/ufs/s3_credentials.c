@@ -12,10 +12,10 @@
 #include "runtime/log.h"
 
 enum {
-	LOOK_MS = 5000,   /* between two looks at the files */
-	EARLY_S = 300,    /* renewed so long before the end, or in */
-	EARLY_PART = 4,   /* the last quarter of a short life */
-	FRESH_MS = 10000, /* what is refused so soon is not asked for again */
+	LOOK_MS = 5000,  /* between two looks at the files */
+	EARLY_S = 300,   /* renewed so long before the end, or in */
+	EARLY_PART = 4,  /* the last quarter of a short life */
+	FRESH_MS = 2000, /* what is refused so soon is not asked for again */
 	MIN_LIFE_S = 2,
 	FIRST_PAUSE_MS = 200,
 	MAX_PAUSE_MS = 10000,

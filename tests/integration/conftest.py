@@ -35,6 +35,7 @@ SLOW = ("test_hundreds_of_gets_are_in_flight_on_one_loop",
         "test_a_hundred_thousand_keys_take_the_memory_of_a_page",
         "test_what_could_not_be_loaded_is_counted",
         "test_a_submitted_load_goes_on_by_itself",
+        "test_keys_that_expire_are_renewed_in_use",
         "test_a_restarted_server_is_waited_for",
         "test_the_doctor_names",
         "test_explain_names_the_want_of_workers")
