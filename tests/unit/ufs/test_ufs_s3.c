@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "lib/http_fake.h"
+#include "lib/tempdir.h"
 #include "runtime/loop_uv.h"
 #include "ufs/ufs.h"
 
@@ -17,6 +18,7 @@
 static struct fixture {
 	struct ufs_env env;
 	struct http_fake *server;
+	char endpoint[64], *dir;
 	struct ufs *ufs;
 	struct ufs_req req;
 	struct ufs_version version;
@@ -62,9 +64,8 @@ static void run(op_fn op)
 
 static int setup(void **state ATTR_UNUSED)
 {
-	char endpoint[64];
 	struct ufs_option options[] = {
-		{ "s3.endpoint", endpoint },
+		{ "s3.endpoint", f.endpoint },
 		{ "s3.anonymous", "true" },
 	};
 
@@ -72,7 +73,7 @@ static int setup(void **state ATTR_UNUSED)
 	f = (struct fixture){ 0 };
 	f.env.loop = loop_uv_new();
 	f.server = http_fake_new(f.env.loop);
-	snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%d",
+	snprintf(f.endpoint, sizeof(f.endpoint), "http://127.0.0.1:%d",
 		 http_fake_port(f.server));
 	f.env.options = options;
 	f.env.n_options = ARRAY_SIZE(options);
@@ -507,7 +508,94 @@ static void a_stat_without_a_version_fails(void **state ATTR_UNUSED)
 	assert_int_equal(f.result, -EOVERFLOW);
 }
 
-TEST_MAIN(TEST_WITH(a_read_fills_the_buffer),
+/* Opens it again with keys: of these options, or of a file. */
+static void open_with(const struct ufs_option *more, size_t n)
+{
+	struct ufs_option options[8] = { { "s3.endpoint", f.endpoint } };
+
+	memcpy(options + 1, more, n * sizeof(*more));
+	f.ufs->ops->close(f.ufs);
+	f.env.options = options;
+	f.env.n_options = (unsigned)n + 1;
+	assert_int_equal(ufs_open(&f.ufs, &f.env, "s3://bucket", NULL), 0);
+}
+
+static bool was_sent(const char *text)
+{
+	return strstr(http_fake_head(f.server), text) != NULL;
+}
+
+static void tokens_and_payers_are_signed(void **state ATTR_UNUSED)
+{
+	const struct ufs_option keys[] = { { "aws.accessKeyId", "id" },
+					   { "aws.secretKey", "secret" },
+					   { "aws.sessionToken", "t0ken" },
+					   { "s3.requester-pays", "true" } };
+
+	open_with(keys, ARRAY_SIZE(keys));
+	answer("206 Partial", ETAG RANGE);
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, 10);
+	assert_true(was_sent("x-amz-security-token: t0ken\r\n"));
+	assert_true(was_sent("x-amz-request-payer: requester\r\n"));
+	assert_true(was_sent(";x-amz-date;x-amz-request-payer;"
+			     "x-amz-security-token,"));
+	answer("403 No", "");
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, -EACCES); /* there are no others */
+}
+
+static void write_keys(const char *dir, const char *id)
+{
+	char *text = mem_printf("[default]\naws_access_key_id=%s\n"
+				"aws_secret_access_key=s\n",
+				id);
+
+	tempdir_file(dir, "keys", text);
+	free(text);
+}
+
+static void replace_keys(struct ufs_req *req ATTR_UNUSED, size_t n ATTR_UNUSED)
+{
+	write_keys(f.dir, "second");
+}
+
+static void a_read_goes_on_with_other_keys(void **state ATTR_UNUSED)
+{
+	struct ufs_option file = { "aws.credentialsFile", NULL };
+	char *path;
+
+	f.dir = tempdir_make();
+	path = mem_printf("%s/keys", f.dir);
+	file.value = path;
+	write_keys(f.dir, "one");
+	open_with(&file, 1);
+	/* half of it, then they expire */
+	f.req.progress = replace_keys;
+	http_fake_answer(
+		f.server,
+		"HTTP/1.1 206 Partial\r\nContent-Length: 10\r\n" ETAG RANGE
+		"\r\n01234",
+		true);
+	http_fake_answer(f.server,
+			 "HTTP/1.1 400 Bad\r\nContent-Length: 41\r\n\r\n"
+			 "<Error><Code>ExpiredToken</Code></Error> ",
+			 false);
+	http_fake_answer(f.server,
+			 "HTTP/1.1 206 Partial\r\nContent-Length: 5\r\n" ETAG
+			 "Content-Range: bytes 105-109/1000\r\n\r\n56789",
+			 false);
+	run(f.ufs->ops->read);
+	assert_int_equal(f.result, 10);
+	assert_memory_equal(f.buf, "0123456789", 10);
+	assert_true(was_sent("Credential=second/"));
+	free(path);
+	tempdir_remove(f.dir);
+}
+
+TEST_MAIN(TEST_WITH(tokens_and_payers_are_signed),
+	  TEST_WITH(a_read_goes_on_with_other_keys),
+	  TEST_WITH(a_read_fills_the_buffer),
 	  TEST_WITH(a_server_without_if_match_is_found_out),
 	  TEST_WITH(an_etag_without_quotes_is_the_same),
 	  TEST_WITH(another_range_than_asked_for_is_refused),
