@@ -200,8 +200,10 @@ static void try_another(struct client_call *call, int code)
 	if (!p->answered)
 		call->unreached++;
 	w = workers_find(c, call->worker);
-	if (w && !p->answered && w->rpc == p->client)
+	if (w && !p->answered && w->rpc == p->client) {
+		worker_in_vain(w);
 		worker_next_address(w, code);
+	}
 	workers_refresh(c);
 }
 
@@ -230,6 +232,18 @@ static void on_missing(struct client_call *call, int code)
 	}
 }
 
+/* Its worker says nothing. */
+static void on_moved(struct client_call *call)
+{
+	err_set(&call->err, -ETIMEDOUT, "worker %" PRIu32 " says nothing",
+		call->worker);
+	call->unreached++;
+	if (call->once)
+		finish(call, -ETIMEDOUT, NULL);
+	else
+		attempt(call);
+}
+
 static void on_done(struct rpc_pending *p, int code, const void *reply)
 {
 	struct client_call *call = container_of(p, struct client_call, pending);
@@ -244,6 +258,10 @@ static void on_done(struct rpc_pending *p, int code, const void *reply)
 			close(p->fd);
 		err_set(&call->err, -ECANCELED, "%s", err_text(-ECANCELED));
 		finish(call, -ECANCELED, NULL);
+		return;
+	}
+	if (call->moved && code == -ECANCELED) {
+		on_moved(call);
 		return;
 	}
 	if (code && is_missing(p, code)) {
@@ -321,6 +339,7 @@ static void attempt(struct client_call *call)
 	if (!rpc)
 		return;
 	call->epoch = call->client->set.epoch;
+	call->moved = false;
 	if (call->prepare)
 		call->prepare(call);
 	call->wait = CLIENT_WAIT_ANSWER;
@@ -403,6 +422,23 @@ void calls_cancel(struct client *c)
 {
 	cancel_all(&c->calls);
 	cancel_all(&c->waiting);
+}
+
+/* One that is alone is waited for. */
+void calls_move(struct client *c, uint32_t worker)
+{
+	struct client_call *call;
+	struct list *at;
+
+	for (at = c->calls.next; at != &c->calls; at = at->next) {
+		call = list_entry(at, struct client_call, link);
+		if (call->target != CLIENT_HOME || call->worker != worker ||
+		    call->wait != CLIENT_WAIT_ANSWER || call->expired ||
+		    (c->set.n < 2 && !call->once))
+			continue;
+		call->moved = true;
+		rpc_cancel(&call->pending);
+	}
 }
 
 void client_master(struct client *c, const struct rpc_method *method,

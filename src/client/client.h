@@ -68,6 +68,7 @@ struct client_call {
 	uint64_t file, offset; /* CLIENT_HOME: of the block there */
 	bool once;             /* not again if it is missing */
 	bool expired;
+	bool moved; /* its worker is away: another shall answer */
 	unsigned tries, unreached; /* in all; that found nobody there */
 	uint64_t deadline_ms;      /* 0: nothing is missing */
 	uint64_t wait_ms;          /* until then */

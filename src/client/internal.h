@@ -22,10 +22,13 @@ struct worker {
 	uint32_t id;
 	char **addresses;
 	unsigned n_addresses;
-	unsigned current;       /* the address in use */
-	unsigned refused;       /* times in a row that nobody listened there */
-	uint64_t moved_ms;      /* when we left the first address */
-	bool listed;            /* in the set that is known */
+	unsigned current;  /* the address in use */
+	unsigned refused;  /* times in a row that nobody listened there */
+	uint64_t moved_ms; /* when we left the first address */
+	bool listed;       /* in the set that is known */
+	bool away;         /* says nothing: others are asked meanwhile */
+	uint64_t vain_ms;  /* first try in vain since it was there; 0 */
+	uint64_t last_vain_ms;
 	struct rpc_client *rpc; /* NULL: not yet used */
 };
 
@@ -85,6 +88,8 @@ void call_workers_known(struct client_call *call, int code,
 			const struct err *err);
 void call_encode(struct client_call *call, const void *request);
 void calls_cancel(struct client *c);
+/* This worker is away: what others can answer too goes to them. */
+void calls_move(struct client *c, uint32_t worker);
 
 /* ---- workers.c ---- */
 
@@ -95,8 +100,8 @@ void workers_refresh(struct client *c);
  * that of call->epoch if there is one. */
 void workers_wait(struct client_call *call);
 struct worker *workers_find(struct client *c, uint32_t id);
-/* Who to ask for a block when it was tried in vain to reach somebody so often;
- * NULL: there is nobody. */
+/* Who to ask for a block: the first in its order that is not away; of those
+ * that all are, another each time (`unreached`).  NULL: there is nobody. */
 struct worker *workers_for(struct client *c, struct block_id block,
 			   unsigned unreached);
 /* Its connection. */
@@ -104,6 +109,10 @@ struct rpc_client *worker_rpc(struct worker *w);
 bool worker_is_local(const struct worker *w);
 /* Could not be reached: another address the next time, perhaps. */
 void worker_next_address(struct worker *w, int code);
+/* Was tried in vain; after a second of that it is away. */
+void worker_in_vain(struct worker *w);
+/* Who would be asked for the block if nobody were away; 0: there is nobody. */
+uint32_t workers_home(const struct client *c, struct block_id block);
 
 /* ---- read.c ---- */
 

@@ -98,14 +98,23 @@ static void prepare_piece(struct client_call *call)
 {
 	struct piece *p = container_of(call, struct piece, call);
 	struct client_read *read = p->state->read;
+	struct client *c = call->client;
 	struct read_request req = {
 		.id = read->id,
 		.offset = call->offset,
 		.epoch = call->epoch,
 	};
+	const struct block_id block = {
+		.file = read->id,
+		.index = (uint32_t)(call->offset / c->block_size),
+	};
+	uint32_t home;
 
-	p->asked = piece_len(call->client, call->offset, p->len - p->got);
+	p->asked = piece_len(c, call->offset, p->len - p->got);
 	req.len = p->asked;
+	home = workers_home(c, block);
+	if (home != call->worker)
+		req.instead_of = home;
 	call->pending.data = (char *)read->buf + (call->offset - read->offset);
 	call->pending.data_len = p->asked;
 	call_encode(call, &req);

@@ -1,6 +1,7 @@
 #include "client/internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@
 
 #define GO_BACK_MS      5000  /* after this to a better address if idle */
 #define GO_BACK_BUSY_MS 30000 /* or at all events */
-#define HOME_TRIES      7     /* a second or so, as call.c tries */
+#define VAIN_MS         1000  /* without reaching it: it is away */
+#define FRESH_VAIN_MS   3000  /* later than that it is another time */
 #define STAY_LOCAL      20    /* refused connects */
 
 static void free_addresses(struct worker *w)
@@ -55,6 +57,14 @@ static void disconnect(struct worker *w)
 	grants_forget(w->client, w->id);
 }
 
+/* It is another now, or not looked for any more. */
+static void begin_anew(struct worker *w)
+{
+	disconnect(w);
+	w->away = false;
+	w->vain_ms = 0;
+}
+
 static bool same_addresses(const struct worker *w, char *const *addresses,
 			   unsigned n)
 {
@@ -80,12 +90,14 @@ static void update_worker(struct client *c, const struct worker_info *info)
 		map_put(&c->by_id, w->id, w);
 	}
 	w->listed = info->live;
+	if (!w->listed && w->away)
+		begin_anew(w);
 	fresh.addresses = usable(c, info, &fresh.n_addresses);
 	if (same_addresses(w, fresh.addresses, fresh.n_addresses)) {
 		free_addresses(&fresh);
 		return;
 	}
-	disconnect(w);
+	begin_anew(w);
 	free_addresses(w);
 	w->addresses = fresh.addresses;
 	w->n_addresses = fresh.n_addresses;
@@ -157,21 +169,25 @@ struct worker *workers_find(struct client *c, uint32_t id)
 	return map_get(&c->by_id, id);
 }
 
-/* The home first and for long enough to start again: others would fetch what it
- * has, too. */
 struct worker *workers_for(struct client *c, struct block_id block,
 			   unsigned unreached)
 {
-	uint32_t order[MAX_ORDER], id;
-	unsigned n;
+	uint32_t order[MAX_ORDER];
+	unsigned n, i;
+	struct worker *w;
 
-	if (unreached < HOME_TRIES) {
-		id = placement_home(&c->set, block);
-	} else {
-		n = placement_order(&c->set, block, order, MAX_ORDER);
-		id = n ? order[(unreached - HOME_TRIES + 1) % n] : 0;
+	n = placement_order(&c->set, block, order, MAX_ORDER);
+	for (i = 0; i < n; i++) {
+		w = workers_find(c, order[i]);
+		if (!w->away)
+			return w;
 	}
-	return id ? workers_find(c, id) : NULL;
+	return n ? workers_find(c, order[unreached % n]) : NULL;
+}
+
+uint32_t workers_home(const struct client *c, struct block_id block)
+{
+	return placement_home(&c->set, block);
 }
 
 static void on_notice(void *owner, unsigned number, const void *notice)
@@ -182,12 +198,56 @@ static void on_notice(void *owner, unsigned number, const void *notice)
 		client_grants_let_go(w->client, w, notice);
 }
 
+/* What waits for one that is away has somebody to go to. */
+static void move_all(struct client *c)
+{
+	struct worker *w;
+	struct list *at;
+
+	for (at = c->workers.next; at != &c->workers; at = at->next) {
+		w = list_entry(at, struct worker, link);
+		if (w->away)
+			calls_move(c, w->id);
+	}
+}
+
+static void on_watch(void *owner, bool away)
+{
+	struct worker *w = owner;
+
+	if (w->away == away)
+		return;
+	w->away = away;
+	w->vain_ms = 0;
+	if (away) {
+		log_warn("worker is away, others are asked", "worker=%" PRIu32,
+			 w->id);
+		workers_refresh(w->client);
+	} else {
+		log_info("worker is back", "worker=%" PRIu32, w->id);
+	}
+	move_all(w->client);
+}
+
+/* Others would fetch what it has: it gets long enough to start again. */
+void worker_in_vain(struct worker *w)
+{
+	uint64_t now_ms = loop_now_ms(w->client->loop);
+
+	if (!w->vain_ms || now_ms - w->last_vain_ms > FRESH_VAIN_MS)
+		w->vain_ms = now_ms;
+	w->last_vain_ms = now_ms;
+	if (!w->away && w->rpc && now_ms - w->vain_ms >= VAIN_MS)
+		rpc_client_doubt(w->rpc);
+}
+
 /* It may have forgotten what it granted. */
 static void on_lost(void *owner)
 {
 	struct worker *w = owner;
 
 	w->refused = 0;
+	w->vain_ms = 0;
 	grants_forget(w->client, w->id);
 }
 
@@ -222,6 +282,9 @@ struct rpc_client *worker_rpc(struct worker *w)
 					&c->identity);
 		rpc_client_on_notice(w->rpc, on_notice, w);
 		rpc_client_on_lost(w->rpc, on_lost, w);
+		rpc_client_watch(w->rpc, on_watch, w);
+		if (w->away)
+			rpc_client_doubt(w->rpc);
 	}
 	return w->rpc;
 }
@@ -240,6 +303,8 @@ void worker_next_address(struct worker *w, int code)
 	w->refused = 0;
 	w->moved_ms = loop_now_ms(w->client->loop);
 	disconnect(w);
+	if (w->away)
+		worker_rpc(w);
 }
 
 void client_workers_close(struct client *c)

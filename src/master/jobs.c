@@ -55,6 +55,13 @@ struct job {
 	struct err err;  /* the first failure */
 };
 
+/* What one worker is asked of a file: the blocks whose home it is. */
+struct part {
+	struct file_op *op;
+	uint32_t worker;
+	struct rpc_pending pending;
+};
+
 /* One file on its way to be loaded, or to be checked. */
 struct file_op {
 	struct job *job;
@@ -62,7 +69,10 @@ struct file_op {
 	unsigned tries;
 	bool mending; /* its check found it lost: is loaded again */
 	bool mended;  /* was */
-	struct rpc_pending pending;
+	struct part *parts;
+	unsigned n_parts, left; /* that have not answered */
+	bool complete;          /* as far as they have */
+	struct err err;         /* the first failure of this try */
 	struct timer again;
 	size_t name_len;
 	char name[];
@@ -209,16 +219,9 @@ static void later(struct file_op *op, int code, const char *text)
 				 on_file_again);
 }
 
-static void on_loaded(struct rpc_pending *p, int code, const void *reply)
+static void loaded(struct file_op *op)
 {
-	struct file_op *op = container_of(p, struct file_op, pending);
-	const struct load_reply *r = reply;
-
-	if (code) {
-		later(op, code, p->err.msg);
-		return;
-	}
-	if (!r->complete) {
+	if (!op->complete) {
 		/* A file that changed a moment ago is cached in the next. */
 		later(op, ERR_NOT_ADMITTED,
 		      "the worker does not keep all of it");
@@ -250,43 +253,154 @@ static bool mend(struct file_op *op)
 	return true;
 }
 
-static void on_explained(struct rpc_pending *p, int code, const void *reply)
+static void explained(struct file_op *op)
 {
-	struct file_op *op = container_of(p, struct file_op, pending);
-	const struct explain_reply *r = reply;
-
-	if (code)
-		later(op, code, p->err.msg);
-	else if (!r->complete && !mend(op))
+	if (!op->complete && !mend(op))
 		file_over(op, -ENOSPC,
 			  "a file that was loaded is not cached any more");
-	else if (r->complete)
+	else if (op->complete)
 		file_over(op, 0, NULL);
 }
 
-static void call_worker(struct file_op *op, struct worker *k)
+static bool is_loading(const struct file_op *op)
 {
-	struct jobs *j = op->job->jobs;
-	struct rpc_client *client = workers_client(j->o.workers, k);
-	const struct load_request load = { op->id, j->o.workers->epoch };
-	const struct explain_request explain = { op->id };
+	return op->job->phase == LOAD || op->mending;
+}
 
-	op->pending = (struct rpc_pending){ .fd = -1 };
-	if (op->job->phase == LOAD || op->mending) {
-		rpc_call(client, RPC_WORKER_METHOD(load), &op->pending, &load,
+/* One worker has answered. */
+static void part_over(struct part *p, int code, bool complete)
+{
+	struct file_op *op = p->op;
+
+	if (code && !op->err.code)
+		err_set(&op->err, code, "%s", p->pending.err.msg);
+	op->complete &= complete;
+	if (--op->left > 0)
+		return;
+	free(op->parts);
+	op->parts = NULL;
+	if (op->err.code)
+		later(op, op->err.code, op->err.msg);
+	else if (is_loading(op))
+		loaded(op);
+	else
+		explained(op);
+}
+
+static void on_loaded(struct rpc_pending *pending, int code, const void *reply)
+{
+	struct part *p = container_of(pending, struct part, pending);
+	const struct load_reply *r = reply;
+
+	part_over(p, code, !code && r->complete);
+}
+
+static uint64_t block_size(const struct jobs *j)
+{
+	struct namespace_totals t;
+
+	namespace_totals(tree(j), &t);
+	return t.block_size;
+}
+
+/* Whether a worker that says so has all the blocks whose home it is. */
+static bool has_its_blocks(const struct part *p, const struct explain_reply *r)
+{
+	const struct jobs *j = p->op->job->jobs;
+	const struct worker_set set = workers_set(j->o.workers);
+	const uint64_t size = block_size(j), length = p->op->length;
+	struct block_id block = { .file = p->op->id };
+	uint64_t at, want;
+
+	for (at = 0; at < length; at += size, block.index++) {
+		if (placement_home(&set, block) != p->worker)
+			continue;
+		want = length - at < size ? length - at : size;
+		if (block.index >= r->blocks.n ||
+		    r->blocks.at[block.index] < want)
+			return false;
+	}
+	return true;
+}
+
+static void on_explained(struct rpc_pending *pending, int code,
+			 const void *reply)
+{
+	struct part *p = container_of(pending, struct part, pending);
+	const struct explain_reply *r = reply;
+
+	part_over(p, code,
+		  !code && (r->complete ||
+			    (p->op->n_parts > 1 && has_its_blocks(p, r))));
+}
+
+static void call_worker(struct part *p, struct worker *k)
+{
+	struct jobs *j = p->op->job->jobs;
+	struct rpc_client *client = workers_client(j->o.workers, k);
+	const struct load_request load = { p->op->id, j->o.workers->epoch };
+	const struct explain_request explain = { p->op->id };
+
+	p->pending = (struct rpc_pending){ .fd = -1 };
+	if (is_loading(p->op)) {
+		rpc_call(client, RPC_WORKER_METHOD(load), &p->pending, &load,
 			 on_loaded);
 		return;
 	}
-	op->pending.deadline_ms = loop_now_ms(j->o.loop) + EXPLAIN_MS;
-	rpc_call(client, RPC_WORKER_METHOD(explain), &op->pending, &explain,
+	p->pending.deadline_ms = loop_now_ms(j->o.loop) + EXPLAIN_MS;
+	rpc_call(client, RPC_WORKER_METHOD(explain), &p->pending, &explain,
 		 on_explained);
+}
+
+/* A part for each worker that is the home of a block. */
+static void make_parts(struct file_op *op)
+{
+	const struct jobs *j = op->job->jobs;
+	const struct worker_set set = workers_set(j->o.workers);
+	struct block_id block = { .file = op->id };
+	const uint64_t size = block_size(j);
+	uint64_t at = 0;
+	uint32_t home;
+	unsigned i;
+
+	op->parts = mem_array(set.n, sizeof(*op->parts));
+	op->n_parts = 0;
+	do {
+		home = placement_home(&set, block);
+		for (i = 0; i < op->n_parts && op->parts[i].worker != home; i++)
+			;
+		if (i == op->n_parts && home)
+			op->parts[op->n_parts++] =
+				(struct part){ .op = op, .worker = home };
+		at += size;
+		block.index++;
+	} while (at < op->length && op->n_parts < set.n);
+}
+
+static void ask_workers(struct file_op *op)
+{
+	struct jobs *j = op->job->jobs;
+	unsigned i;
+
+	make_parts(op);
+	if (!op->n_parts) {
+		free(op->parts);
+		op->parts = NULL;
+		later(op, ERR_NO_WORKER, "no worker is there");
+		return;
+	}
+	op->left = op->n_parts;
+	op->complete = true;
+	op->err.code = 0;
+	for (i = 0; i < op->n_parts; i++)
+		call_worker(&op->parts[i],
+			    workers_get(j->o.workers, op->parts[i].worker));
 }
 
 static void try_file(struct file_op *op)
 {
 	struct jobs *j = op->job->jobs;
 	struct inode_view v;
-	struct worker *k;
 
 	if (j->stopping) { /* the clients of the workers are closed */
 		file_over(op, 0, NULL);
@@ -299,11 +413,7 @@ static void try_file(struct file_op *op)
 	}
 	op->id = v.id;
 	op->length = v.length;
-	k = workers_get(j->o.workers, workers_home(j->o.workers, op->id));
-	if (k)
-		call_worker(op, k);
-	else
-		later(op, ERR_NO_WORKER, "no worker is there");
+	ask_workers(op);
 }
 
 static void on_first_try(struct timer *t)

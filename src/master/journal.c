@@ -387,6 +387,7 @@ struct namespace *journal_namespace(struct journal *j)
 void journal_numbers(const struct journal *j, struct journal_numbers *out)
 {
 	*out = j->n;
+	out->begun = j->barrier.index;
 }
 
 const void *journal_recent(const struct journal *j, uint64_t after,

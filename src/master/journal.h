@@ -79,6 +79,7 @@ void journal_submit(struct journal *j, struct journal_record *record,
 void journal_checkpoint(struct journal *j);
 
 struct journal_numbers {
+	uint64_t begun;       /* index that grows with each start and leader */
 	uint64_t index;       /* last applied */
 	uint64_t entries;     /* applied since the start */
 	uint64_t records;     /* in them */

@@ -149,6 +149,7 @@ static void reach_all(struct master *m)
 static void on_ready(void *owner, int code, const struct err *err)
 {
 	struct master *m = owner;
+	struct journal_numbers numbers;
 	struct namespace_totals t;
 	struct err why;
 
@@ -161,6 +162,8 @@ static void on_ready(void *owner, int code, const struct err *err)
 	namespace_totals(journal_namespace(m->journal), &t);
 	memcpy(m->identity.cluster, t.uuid, sizeof(t.uuid));
 	check_block_size(m, t.block_size);
+	journal_numbers(m->journal, &numbers);
+	workers_lead(&m->workers, numbers.begun);
 	start_server(m);
 	code = listen_all(m, &why);
 	if (!code) {

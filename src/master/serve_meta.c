@@ -384,6 +384,7 @@ void serve_file(void *role, struct rpc_call *call, const void *request)
 	const struct file_request *req = request;
 	struct file_reply reply = { .live = true };
 	struct master *m = role;
+	uint32_t holders[FILE_HOLDERS];
 	char path[8192];
 	struct inode_view v;
 	ssize_t n;
@@ -406,6 +407,10 @@ void serve_file(void *role, struct rpc_call *call, const void *request)
 	reply.file.path.len = (size_t)n;
 	reply.file.length = v.length;
 	reply.file.version = v.version;
+	reply.holders.at = holders;
+	reply.holders.n =
+		workers_holders(&m->workers, v.id, holders, FILE_HOLDERS);
+	reply.epoch = m->workers.epoch;
 	rpc_reply(call, &reply);
 }
 

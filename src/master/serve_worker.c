@@ -41,7 +41,7 @@ static void reply_registered(struct master *m, struct rpc_call *call,
 	struct register_worker_reply reply = { .id = id };
 	struct namespace_totals t;
 
-	workers_register(&m->workers, id, req);
+	reply.heard = workers_register(&m->workers, id, req);
 	if (m->workers.n_live >= m->known_workers)
 		gather_end(m);
 	namespace_totals(journal_namespace(m->journal), &t);

@@ -14,6 +14,7 @@
 #define LIST_MAX      1000 /* entries a reply */
 #define REPLY_BYTES   ((size_t)512 << 10)
 #define ENTRY_HOLDERS 3 /* named for each entry of a listing */
+#define FILE_HOLDERS  4 /* told to a worker that wants the file */
 
 struct master {
 	struct master_options o;

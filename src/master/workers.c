@@ -14,6 +14,12 @@
 #define DROP_MS      30000
 #define AGAIN_MS     1000
 #define HOLDERS_MAX  64
+#define CHECK_MS     500
+#define EPOCH_SHIFT  24 /* the lower part counts changes */
+
+/* How long it is remembered what a lost worker has, and how many drops. */
+#define FORGET_MS (UINT64_C(3600) * 1000)
+#define DROPS_MAX 1000000
 
 static void send_drops(struct worker *k);
 
@@ -48,23 +54,17 @@ struct worker_set workers_set(const struct workers *w)
 	return (struct worker_set){ w->epoch, w->live, w->n_live };
 }
 
-uint32_t workers_home(const struct workers *w, uint64_t file)
-{
-	const struct worker_set set = workers_set(w);
-
-	return placement_home(&set, (struct block_id){ file, 0 });
-}
-
 unsigned workers_holders(const struct workers *w, uint64_t file, uint32_t *out,
 			 unsigned max)
 {
-	unsigned n = holders_get(&w->holders, file, out, max), i, k = 0;
+	uint32_t all[HOLDERS_MAX];
+	unsigned n = holders_get(&w->holders, file, all, HOLDERS_MAX), i, k = 0;
 	const struct worker *worker;
 
-	for (i = 0; i < n; i++) {
-		worker = workers_get(w, out[i]);
+	for (i = 0; i < n && k < max; i++) {
+		worker = workers_get(w, all[i]);
 		if (worker && worker->live)
-			out[k++] = out[i];
+			out[k++] = all[i];
 	}
 	return k;
 }
@@ -154,8 +154,20 @@ static void seen(struct worker *k)
 	k->seen_wall_ms = k->w->o.wall_ms(k->w->o.owner);
 }
 
-void workers_register(struct workers *w, uint32_t id,
-		      const struct register_worker_request *req)
+void workers_lead(struct workers *w, uint64_t begun)
+{
+	w->epoch = begun << EPOCH_SHIFT;
+}
+
+/* All it has reported is void. */
+static void forget_reports(struct worker *k)
+{
+	holders_remove_worker(&k->w->holders, k->id);
+	k->heard = 0;
+}
+
+uint64_t workers_register(struct workers *w, uint32_t id,
+			  const struct register_worker_request *req)
 {
 	struct worker *k = workers_get(w, id);
 	bool changed;
@@ -170,7 +182,9 @@ void workers_register(struct workers *w, uint32_t id,
 	k->used = req->used;
 	k->live = true;
 	seen(k);
-	holders_remove_worker(&w->holders, id);
+	if (!k->heard || !req->life || k->life != req->life)
+		forget_reports(k);
+	k->life = req->life;
 	if (changed)
 		new_epoch(w);
 	log_info("worker registered",
@@ -178,6 +192,7 @@ void workers_register(struct workers *w, uint32_t id,
 		 " epoch=%" PRIu64,
 		 id, k->n_addresses ? k->addresses[0] : "", k->capacity,
 		 w->epoch);
+	return k->heard;
 }
 
 static void die(struct worker *k)
@@ -185,8 +200,6 @@ static void die(struct worker *k)
 	k->live = false;
 	close_client(k);
 	loop_timer_stop(&k->again);
-	k->n_drops = 0; /* its report will show what it still has */
-	holders_remove_worker(&k->w->holders, k->id);
 	new_epoch(k->w);
 	log_warn("worker lost", "worker=%" PRIu32 " silent_ms=%" PRIu64, k->id,
 		 loop_now_ms(k->w->o.loop) - k->seen_ms);
@@ -196,19 +209,28 @@ static void on_check(struct timer *t)
 {
 	struct workers *w = container_of(t, struct workers, check);
 	uint64_t now_ms = loop_now_ms(w->o.loop);
+	struct worker *k;
 	size_t i;
 
-	for (i = 0; i < w->n; i++)
-		if (w->at[i]->live &&
-		    now_ms - w->at[i]->seen_ms >= WORKERS_DEAD_MS)
-			die(w->at[i]);
-	loop_timer_start(w->o.loop, &w->check, WORKERS_HEARTBEAT_MS, on_check);
+	for (i = 0; i < w->n; i++) {
+		k = w->at[i];
+		if (k->live && now_ms - k->seen_ms >= WORKERS_DEAD_MS)
+			die(k);
+		if (!k->live && k->heard && now_ms - k->seen_ms >= FORGET_MS)
+			forget_reports(k);
+	}
+	loop_timer_start(w->o.loop, &w->check, CHECK_MS, on_check);
 }
 
 /* Reports. */
 
 static void drop_later(struct worker *k, uint64_t id)
 {
+	/* One that is lost: its report will show what it still has. */
+	if (!k->live && k->n_drops == DROPS_MAX) {
+		k->n_drops = 0;
+		forget_reports(k);
+	}
 	if (k->n_drops == k->room) {
 		k->room = k->room ? 2 * k->room : 64;
 		k->drops = mem_resize(k->drops, k->room, sizeof(*k->drops));
@@ -233,11 +255,33 @@ static void report_added(struct worker *k, const schema_u64_array *ids,
 	}
 }
 
+/* Whether nothing is missing between this report and the one before; one that
+ * is sent again says more of the same. */
+static bool follows(const struct worker *k, const struct heartbeat_request *req)
+{
+	return req->full || (k->life == req->life &&
+			     (req->number == k->heard ||
+			      (k->heard && req->number == k->heard + 1)));
+}
+
+static void take_report(struct worker *k, const struct heartbeat_request *req)
+{
+	size_t i;
+
+	if (req->full)
+		forget_reports(k);
+	report_added(k, &req->added, false);
+	report_added(k, &req->complete, true);
+	for (i = 0; i < req->removed.n; i++)
+		holders_remove(&k->w->holders, req->removed.at[i], k->id);
+	k->life = req->life;
+	k->heard = req->number;
+}
+
 void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
 		       struct heartbeat_reply *reply)
 {
 	struct worker *k = workers_get(w, req->worker);
-	size_t i;
 
 	*reply = (struct heartbeat_reply){ .epoch = w->epoch };
 	if (!k || !k->live) {
@@ -251,12 +295,10 @@ void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
 		new_epoch(w);
 		reply->epoch = w->epoch;
 	}
-	if (req->full)
-		holders_remove_worker(&w->holders, k->id);
-	report_added(k, &req->added, false);
-	report_added(k, &req->complete, true);
-	for (i = 0; i < req->removed.n; i++)
-		holders_remove(&w->holders, req->removed.at[i], k->id);
+	if (follows(k, req))
+		take_report(k, req);
+	else
+		reply->report = true;
 	send_drops(k);
 }
 
@@ -338,7 +380,7 @@ void workers_stale(struct workers *w, const uint64_t *ids, size_t n)
 		holders = holders_get(&w->holders, ids[f], at, HOLDERS_MAX);
 		for (i = 0; i < holders; i++) {
 			k = workers_get(w, at[i]);
-			if (k && k->live)
+			if (k)
 				drop_later(k, ids[f]);
 		}
 		holders_forget(&w->holders, ids[f]);
@@ -351,8 +393,7 @@ void workers_init(struct workers *w, const struct workers_options *o)
 {
 	*w = (struct workers){ .o = *o };
 	holders_init(&w->holders);
-	w->epoch = o->wall_ms(o->owner);
-	loop_timer_start(o->loop, &w->check, WORKERS_HEARTBEAT_MS, on_check);
+	loop_timer_start(o->loop, &w->check, CHECK_MS, on_check);
 }
 
 void workers_stop(struct workers *w)

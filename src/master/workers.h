@@ -3,8 +3,13 @@
  *
  * Soft state, rebuilt when workers register and report; only their ids are in
  * the journal.  The epoch grows whenever the set of live workers or one of
- * their addresses changes; it starts from the wall clock, so that it grows over
- * restarts of the master too.  Master's loop.
+ * their addresses changes; its upper part is where in the journal this master
+ * began to lead, so that it grows over restarts and changes of the leader too,
+ * whatever the clock says.
+ *
+ * Reports are increments with a number.  What a worker has reported stays when
+ * it is lost, for a while; when it is back it goes on from there.  Master's
+ * loop.
  */
 #pragma once
 
@@ -15,7 +20,7 @@
 #include "rpc/method.h"
 
 #define WORKERS_HEARTBEAT_MS 1000
-#define WORKERS_DEAD_MS      10000
+#define WORKERS_DEAD_MS      9500 /* noticed within 500 ms more */
 
 struct workers_options {
 	struct loop *loop;
@@ -37,6 +42,7 @@ struct worker {
 	uint64_t seen_wall_ms; /* for reports */
 
 	/* private */
+	uint64_t life, heard; /* its run, and the number of its last report */
 	struct rpc_client *client;
 	uint64_t *drops; /* ids it shall drop */
 	size_t n_drops, room, sent;
@@ -61,9 +67,14 @@ void workers_init(struct workers *w, const struct workers_options *o);
 void workers_stop(struct workers *w);
 void workers_close(struct workers *w);
 
-/* `id` is what the journal gave it. */
-void workers_register(struct workers *w, uint32_t id,
-		      const struct register_worker_request *req);
+/* This master leads from now on, see journal_numbers.begun: call it before the
+ * others. */
+void workers_lead(struct workers *w, uint64_t begun);
+
+/* `id` is what the journal gave it.  The number of the last report that needs
+ * not be sent again, for the reply. */
+uint64_t workers_register(struct workers *w, uint32_t id,
+			  const struct register_worker_request *req);
 void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
 		       struct heartbeat_reply *reply);
 
@@ -71,8 +82,6 @@ void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
 struct worker *workers_get(const struct workers *w, uint32_t id);
 /* The live ones. */
 struct worker_set workers_set(const struct workers *w);
-/* The home of the file's first block; 0: no worker is live. */
-uint32_t workers_home(const struct workers *w, uint64_t file);
 /* Live holders of a file. */
 unsigned workers_holders(const struct workers *w, uint64_t file, uint32_t *out,
 			 unsigned max);

@@ -16,6 +16,11 @@
 #define KEEPALIVE_MS 5000
 #define SILENT_TICKS 3 /* then the peer is gone */
 
+/* Of clients that are watched. */
+#define WATCH_MS   300
+#define AWAY_TICKS 3
+#define GONE_TICKS (SILENT_TICKS * KEEPALIVE_MS / WATCH_MS)
+
 struct rpc_client {
 	struct loop *loop;
 	char *address;
@@ -34,6 +39,10 @@ struct rpc_client {
 	bool keeping;
 	uint64_t tick_ms; /* when it was started */
 	int silent;       /* ticks without a word */
+
+	void (*watch)(void *owner, bool away); /* or NULL */
+	void *watch_owner;
+	bool away;
 
 	rpc_notice_fn notice;
 	void *notice_owner;
@@ -248,12 +257,15 @@ static int on_frame(void *owner, struct frame *f, struct err *err)
 
 /* ---- the connection ---- */
 
+static void heard(struct rpc_client *c);
+
 static void on_ready(void *owner)
 {
 	struct rpc_client *c = owner;
 	struct list *link;
 
 	c->ready = true;
+	heard(c);
 	while ((link = list_pop_front(&c->waiting)))
 		conn_send(&c->conn, list_entry(link, struct out, write.link));
 }
@@ -307,33 +319,8 @@ static void start_keepalive(struct rpc_client *c)
 {
 	c->keeping = true;
 	c->tick_ms = loop_now_ms(c->loop);
-	loop_timer_start(c->loop, &c->keepalive, KEEPALIVE_MS, on_keepalive);
-}
-
-/* While calls are in flight: a peer that says nothing is asked, and one that
- * does not answer is gone.  Counted in ticks, not time, so that who was stopped
- * for a while first reads what has come. */
-static void on_keepalive(struct timer *t)
-{
-	struct rpc_client *c = container_of(t, struct rpc_client, keepalive);
-
-	c->keeping = false;
-	if (list_empty(&c->pending))
-		return;
-	if (!c->ready || c->conn.heard_ms > c->tick_ms)
-		c->silent = 0; /* the handshake has a limit of its own */
-	else
-		c->silent++;
-	if (c->silent == SILENT_TICKS) {
-		log_warn("peer is silent", "address=%s silent_ms=%d",
-			 c->address, SILENT_TICKS * KEEPALIVE_MS);
-		conn_close(&c->conn, -ECONNRESET, "silent for %d ms",
-			   SILENT_TICKS * KEEPALIVE_MS);
-		return;
-	}
-	if (c->silent)
-		conn_send_bare(&c->conn, FRAME_PING, 0);
-	start_keepalive(c);
+	loop_timer_start(c->loop, &c->keepalive,
+			 c->watch ? WATCH_MS : KEEPALIVE_MS, on_keepalive);
 }
 
 static void connect_now(struct rpc_client *c)
@@ -344,6 +331,94 @@ static void connect_now(struct rpc_client *c)
 	c->refs++;
 	conn_init(&c->conn, c->loop, t->ops->connect(t, c->address), NULL,
 		  c->address, &c->identity, &c->outs, &client_ops, c);
+}
+
+static void say_away(struct rpc_client *c, bool away)
+{
+	if (c->away == away)
+		return;
+	c->away = away;
+	c->watch(c->watch_owner, away);
+}
+
+/* A sign of life. */
+static void heard(struct rpc_client *c)
+{
+	c->silent = 0;
+	if (c->away)
+		say_away(c, false);
+}
+
+static void gone(struct rpc_client *c)
+{
+	c->silent = 0;
+	log_warn("peer is silent", "address=%s silent_ms=%d", c->address,
+		 SILENT_TICKS * KEEPALIVE_MS);
+	conn_close(&c->conn, -ECONNRESET, "silent for %d ms",
+		   SILENT_TICKS * KEEPALIVE_MS);
+}
+
+/* Whether something was heard since the last tick.  Of who is watched the
+ * handshake counts too; else it has a limit of its own. */
+static bool spoke(const struct rpc_client *c)
+{
+	if (!c->ready)
+		return !c->watch;
+	return c->conn.heard_ms > c->tick_ms;
+}
+
+static void watched_tick(struct rpc_client *c)
+{
+	if (c->silent == AWAY_TICKS)
+		say_away(c, true);
+	if (c->closed)
+		return;
+	if (!c->connected)
+		connect_now(c);
+	else if (c->silent >= GONE_TICKS && c->ready)
+		gone(c);
+	else if (c->silent && c->ready)
+		conn_send_bare(&c->conn, FRAME_PING, 0);
+}
+
+/* While calls are in flight: a peer that says nothing is asked, and one that
+ * does not answer is gone.  Counted in ticks, not time, so that who was stopped
+ * for a while first reads what has come. */
+static void on_keepalive(struct timer *t)
+{
+	struct rpc_client *c = container_of(t, struct rpc_client, keepalive);
+	bool has_spoken = spoke(c);
+
+	c->keeping = false;
+	if (list_empty(&c->pending) && !c->away)
+		return;
+	start_keepalive(c);
+	c->refs++; /* a callback may close it */
+	if (has_spoken)
+		heard(c);
+	else
+		c->silent++;
+	if (c->watch)
+		watched_tick(c);
+	else if (c->silent == SILENT_TICKS)
+		gone(c);
+	else if (c->silent)
+		conn_send_bare(&c->conn, FRAME_PING, 0);
+	release(c);
+}
+
+void rpc_client_watch(struct rpc_client *c, void (*fn)(void *owner, bool away),
+		      void *owner)
+{
+	c->watch = fn;
+	c->watch_owner = owner;
+}
+
+void rpc_client_doubt(struct rpc_client *c)
+{
+	say_away(c, true);
+	if (!c->keeping)
+		start_keepalive(c);
 }
 
 /* ---- the client ---- */

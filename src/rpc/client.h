@@ -56,6 +56,16 @@ void rpc_client_on_notice(struct rpc_client *c, rpc_notice_fn fn, void *owner);
  * be NULL.  Not called by close. */
 void rpc_client_on_lost(struct rpc_client *c, void (*fn)(void *owner),
 			void *owner);
+/*
+ * Notices soon whether the peer is there: a call in flight and not a byte heard
+ * for a second, pings unanswered, and `fn` comes with true; the calls go on.
+ * From then on it is looked for, and `fn` comes with false when it is heard of.
+ * For peers whose work another can do meanwhile.
+ */
+void rpc_client_watch(struct rpc_client *c, void (*fn)(void *owner, bool away),
+		      void *owner);
+/* It was tried in vain to reach it: as if it had been silent, at once. */
+void rpc_client_doubt(struct rpc_client *c);
 void rpc_client_close(struct rpc_client *c); /* fails calls with -ECANCELED */
 
 /* Encodes `request` at once: it need not live on. */

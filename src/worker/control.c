@@ -1,9 +1,10 @@
 /*
- * The worker and its cluster: registration, reports of what is cached, the set
- * of workers.
+ * The worker and its cluster: registration, and reports of what is cached.
  *
- * What changed is told with each heartbeat.  A heartbeat that fails may have
- * lost what it told, so all is told after it; as it is when the master asks.
+ * What changed is told with each heartbeat, by the last state of each file.
+ * What was told is forgotten when it was answered, else told again in a report
+ * of the same number: so a master that was away is told the difference, and so
+ * is one that took us for lost.  All is told when we are new to it, or it asks.
  */
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 
 #include "base/mem.h"
 #include "runtime/metrics.h"
+#include "runtime/secret.h"
 #include "worker/state.h"
 
 #define LOG_MODULE "worker"
@@ -32,142 +34,21 @@ static schema_str str_of(const char *s)
 	return (schema_str){ s, strlen(s) };
 }
 
-/* ---- the set of workers ---- */
-
-/* Where a peer is reached: any address beyond its host, else its socket. */
-static char *address_of(const struct worker_info *info)
-{
-	const schema_str *a;
-	size_t i;
-
-	for (i = info->addresses.n; i-- > 0;) {
-		a = &info->addresses.at[i];
-		if (a->len && (i == 0 || memchr(a->ptr, '/', a->len) == NULL))
-			return mem_strn(a->ptr, a->len);
-	}
-	return NULL;
-}
-
-static void free_peers(struct peer_worker *peers, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (peers[i].client)
-			rpc_client_close(peers[i].client);
-		free(peers[i].address);
-	}
-	free(peers);
-}
-
-static struct peer_worker *find_peer(struct control *c, uint32_t id)
-{
-	size_t i;
-
-	for (i = 0; i < c->n_peers; i++)
-		if (c->peers[i].id == id)
-			return &c->peers[i];
-	return NULL;
-}
-
-/* Connections to those that stay are kept. */
-static void learn_peers(struct control *c, const struct workers_reply *r)
-{
-	struct peer_worker *peers = mem_array(r->workers.n, sizeof(*peers));
-	struct peer_worker *old;
-	size_t i;
-
-	for (i = 0; i < r->workers.n; i++) {
-		peers[i].id = r->workers.at[i].id;
-		peers[i].address = address_of(&r->workers.at[i]);
-		old = find_peer(c, peers[i].id);
-		if (old && old->client && peers[i].address &&
-		    strcmp(old->address, peers[i].address) == 0) {
-			peers[i].client = old->client;
-			old->client = NULL;
-		}
-	}
-	free_peers(c->peers, c->n_peers);
-	c->peers = peers;
-	c->n_peers = r->workers.n;
-}
-
-static void learn_set(struct control *c, const struct workers_reply *r)
-{
-	struct placement_worker *workers =
-		mem_array(r->workers.n, sizeof(*workers));
-	unsigned n = 0;
-	size_t i;
-
-	for (i = 0; i < r->workers.n; i++)
-		if (r->workers.at[i].live)
-			workers[n++] = (struct placement_worker){
-				.id = r->workers.at[i].id,
-				.weight = r->workers.at[i].capacity,
-			};
-	free((void *)(uintptr_t)c->before.workers);
-	c->before = c->set;
-	c->set = (struct worker_set){ r->epoch, workers, n };
-}
-
-static void on_workers(struct upcall *call, int code, const void *reply)
-{
-	struct worker *w = call->w;
-	const struct workers_reply *r = reply;
-	struct control *c = &w->control;
-
-	c->asking = false;
-	if (code || r->epoch <= c->set.epoch)
-		return;
-	learn_peers(c, r);
-	learn_set(c, r);
-	log_info("workers changed", "epoch=%" PRIu64 " live=%u", c->set.epoch,
-		 c->set.n);
-}
-
-void control_epoch(struct worker *w, uint64_t epoch)
-{
-	const struct workers_request req = { .epoch = w->control.set.epoch };
-
-	if (epoch <= w->control.set.epoch || w->control.asking ||
-	    w->control.stopped)
-		return;
-	w->control.asking = true;
-	master_ask(w, RPC_MASTER_METHOD(workers), &w->control.ask, &req,
-		   on_workers);
-}
-
-uint32_t control_source(struct worker *w, struct block_id block, bool *is_home)
-{
-	const struct control *c = &w->control;
-	uint32_t home = c->set.n ? placement_home(&c->set, block) : 0;
-
-	*is_home = !home || home == c->id;
-	if (home && *is_home && c->before.n)
-		home = placement_home(&c->before, block);
-	return home == c->id ? 0 : home;
-}
-
-struct rpc_client *control_peer(struct worker *w, uint32_t id)
-{
-	struct peer_worker *p = find_peer(&w->control, id);
-
-	if (!p || !p->address)
-		return NULL;
-	if (!p->client)
-		p->client = rpc_client_new(w->loop, p->address, &w->identity);
-	return p->client;
-}
-
 /* ---- reports ---- */
 
-static void add_id(struct buffer_u64 *b, uint64_t id)
+/* What is to be told of a file: the last change of it, and whether that is on
+ * its way. */
+enum { IS_TOLD = 1, CHANGE_SHIFT = 1 };
+
+static void *news_of(enum store_change what, unsigned flags)
 {
-	if (b->n == b->room) {
-		b->room = b->room ? b->room * 2 : 64;
-		b->at = mem_resize(b->at, b->room, sizeof(*b->at));
-	}
-	b->at[b->n++] = id;
+	return (void *)(uintptr_t)(((unsigned)what + 1) << CHANGE_SHIFT |
+				   flags);
+}
+
+static enum store_change change_of(const void *news)
+{
+	return (enum store_change)(((uintptr_t)news >> CHANGE_SHIFT) - 1);
 }
 
 /* The store tells later than fills do. */
@@ -188,19 +69,17 @@ static void on_change(void *owner, uint64_t file, enum store_change what)
 	case STORE_ADDED:
 		remember(w, file, FATE_EVICTED, FATE_CACHED);
 		remember(w, file, FATE_DAMAGED, FATE_CACHED);
-		add_id(&w->control.added, file);
 		break;
 	case STORE_COMPLETE:
-		add_id(&w->control.complete, file);
 		break;
 	case STORE_DAMAGED:
 		history_fate(w, file, FATE_DAMAGED);
-		break;
+		return;
 	case STORE_REMOVED:
 		remember(w, file, FATE_CACHED, FATE_EVICTED);
-		add_id(&w->control.removed, file);
 		break;
 	}
+	map_put(&w->control.news, file, news_of(what, 0));
 }
 
 /* The counters of the store, as far as they are not counted yet. */
@@ -219,54 +98,105 @@ static void count(struct worker *w, const struct store_totals *t)
 	c->not_admitted = t->not_admitted;
 }
 
-/* The next part of what there is to tell, in the order in which it happened as
- * far as that matters: what was removed comes last. */
-static schema_u64_array part(struct buffer_u64 *b, size_t *left)
+/* The next part of what there is to tell: `req` gets it in `ids`, and must be
+ * sent before they are freed. */
+static void next_part(struct control *c, struct heartbeat_request *req,
+		      uint64_t *ids)
 {
-	size_t n = b->n < *left ? b->n : *left;
+	uint64_t *added = ids, *complete = ids + MAX_IDS,
+		 *removed = ids + 2 * MAX_IDS;
+	struct map_slot *slot;
+	size_t at = 0, n = 0;
 
-	*left -= n;
-	return (schema_u64_array){ b->at, n };
+	req->added.at = added;
+	req->complete.at = complete;
+	req->removed.at = removed;
+	if (!c->told)
+		c->told = mem_array(MAX_IDS, sizeof(*c->told));
+	while (n < MAX_IDS && (slot = map_next(&c->news, &at))) {
+		switch (change_of(slot->value)) {
+		case STORE_ADDED:
+			added[req->added.n++] = slot->key;
+			break;
+		case STORE_COMPLETE:
+			complete[req->complete.n++] = slot->key;
+			break;
+		case STORE_REMOVED:
+			removed[req->removed.n++] = slot->key;
+			break;
+		case STORE_DAMAGED: /* no news for the master */
+			break;
+		}
+		slot->value = news_of(change_of(slot->value), IS_TOLD);
+		c->told[n++] = slot->key;
+	}
+	c->n_told = n;
 }
 
-static void told(struct buffer_u64 *b, size_t n)
+/* What was on its way: the master has it, or it is told again.  What has
+ * changed since is news all the same. */
+static void settle(struct control *c, bool heard)
 {
-	b->n -= n;
-	if (b->n)
-		memmove(b->at, b->at + n, b->n * sizeof(*b->at));
+	uint64_t id;
+	void *news;
+
+	while (c->n_told) {
+		id = c->told[--c->n_told];
+		news = map_get(&c->news, id);
+		if (!((uintptr_t)news & IS_TOLD))
+			continue;
+		if (heard)
+			map_remove(&c->news, id);
+		else
+			map_put(&c->news, id, news_of(change_of(news), 0));
+	}
+	if (c->news.used || !c->told)
+		return;
+	map_close(&c->news); /* it was large, perhaps */
+	map_init(&c->news);
+	free(c->told);
+	c->told = NULL;
 }
 
 static void on_told(struct upcall *call, int code, const void *reply);
+
+static void take_news(struct worker *w)
+{
+	struct control *c = &w->control;
+	bool all = c->all_due;
+
+	if (all) {
+		map_close(&c->news);
+		map_init(&c->news);
+		c->all_due = false;
+		c->full = true;
+	}
+	store_take_changes(w->store, all, on_change, w);
+}
 
 static void tell(struct worker *w)
 {
 	struct control *c = &w->control;
 	struct heartbeat_request req = { .worker = c->id };
-	size_t left = MAX_IDS;
 	struct store_totals t;
+	uint64_t *ids = NULL;
 
-	/* What is not known to have been heard is told anew, all of it, once
-	 * somebody hears. */
-	if (c->full)
-		c->added.n = c->complete.n = c->removed.n = 0;
-	store_take_changes(w->store, c->full && !c->unheard, on_change, w);
-	if (c->unheard)
-		c->added.n = c->complete.n = c->removed.n = 0;
+	take_news(w);
 	store_totals(w->store, &t);
 	count(w, &t);
 	req.epoch = c->set.epoch;
 	req.capacity = t.capacity;
 	req.used = t.used;
-	req.full = c->full && !c->unheard;
-	req.added = part(&c->added, &left);
-	req.complete = part(&c->complete, &left);
-	req.removed = part(&c->removed, &left);
-	c->full = c->full && c->unheard;
+	req.life = c->life;
+	req.number = c->heard + 1;
+	req.full = c->full;
+	if (c->news.used) {
+		ids = mem_array(3 * MAX_IDS, sizeof(*ids));
+		next_part(c, &req, ids);
+	}
 	c->telling = true;
 	master_tell(w, RPC_MASTER_METHOD(heartbeat), &c->tell, &req, on_told);
-	told(&c->added, req.added.n);
-	told(&c->complete, req.complete.n);
-	told(&c->removed, req.removed.n);
+	free(ids);
 }
 
 static void no_master(struct worker *w, const struct err *err)
@@ -282,22 +212,25 @@ static void on_told(struct upcall *call, int code, const void *reply)
 	struct worker *w = call->w;
 	const struct heartbeat_reply *r = reply;
 	struct control *c = &w->control;
-	bool more = c->added.n || c->complete.n || c->removed.n;
+	bool taken = !code && !r->report && !r->register_again;
 
 	c->telling = false;
+	settle(c, taken);
 	if (code) {
 		no_master(w, &call->pending.err);
-		c->full = c->unheard = true;
 		again(w, RETRY_MS);
 		return;
 	}
-	c->said = c->unheard = false;
+	c->said = false;
 	control_epoch(w, r->epoch);
-	if (r->report || r->register_again)
-		c->full = true;
+	if (taken) {
+		c->heard++;
+		c->full = false;
+	}
+	c->all_due |= r->report;
 	if (r->register_again)
 		c->id = 0;
-	again(w, more || c->full ? 0 : c->heartbeat_ms);
+	again(w, c->news.used || !taken ? 0 : c->heartbeat_ms);
 }
 
 /* ---- registration ---- */
@@ -335,7 +268,8 @@ static void on_registered(struct upcall *call, int code, const void *reply)
 	if (!c->id && w->o.registered)
 		w->o.registered(w->o.owner);
 	c->id = r->id;
-	c->full = true;
+	c->all_due = !r->heard;
+	c->heard = r->heard;
 	c->block_size = r->block_size;
 	c->heartbeat_ms = r->heartbeat_ms ? r->heartbeat_ms : HEARTBEAT_MS;
 	control_epoch(w, r->epoch);
@@ -347,6 +281,7 @@ static void register_self(struct worker *w)
 	struct register_worker_request req = {
 		.uuid = { w->o.uuid, 16 },
 		.host = str_of(w->o.host),
+		.life = w->control.life,
 	};
 	schema_str *addresses;
 	struct store_totals t;
@@ -401,9 +336,16 @@ void control_news(struct worker *w)
 
 void control_start(struct worker *w)
 {
-	w->control.full = true;
-	w->control.heartbeat_ms = HEARTBEAT_MS;
-	list_init(&w->control.timer.link);
+	struct control *c = &w->control;
+
+	while (!c->life)
+		secret_random(&c->life, sizeof(c->life));
+	map_init(&c->news);
+	c->all_due = true;
+	c->heartbeat_ms = HEARTBEAT_MS;
+	list_init(&c->timer.link);
+	list_init(&c->patience.link);
+	list_init(&c->waiting);
 	again(w, 0);
 }
 
@@ -411,9 +353,8 @@ void control_stop(struct worker *w)
 {
 	w->control.stopped = true;
 	loop_timer_stop(&w->control.timer);
-	free_peers(w->control.peers, w->control.n_peers);
-	w->control.peers = NULL;
-	w->control.n_peers = 0;
+	control_go_on(w);
+	peers_close(&w->control);
 }
 
 void control_close(struct worker *w)
@@ -422,7 +363,6 @@ void control_close(struct worker *w)
 
 	free((void *)(uintptr_t)c->set.workers);
 	free((void *)(uintptr_t)c->before.workers);
-	free(c->added.at);
-	free(c->complete.at);
-	free(c->removed.at);
+	map_close(&c->news);
+	free(c->told);
 }

@@ -69,23 +69,73 @@ static int learn(struct file *f, const struct file_info *info, struct err *err)
 	return 0;
 }
 
-static void on_file(struct upcall *call, int code, const void *reply)
+static void learn_holders(struct file *f, const struct file_reply *r)
 {
-	struct file *f = container_of(call, struct file, call);
-	const struct file_reply *r = reply;
+	f->epoch = r->epoch;
+	for (f->n_holders = 0;
+	     f->n_holders < r->holders.n && f->n_holders < FILE_HOLDERS;
+	     f->n_holders++)
+		f->holders[f->n_holders] = (struct file_holder){
+			.worker = r->holders.at[f->n_holders],
+		};
+}
+
+static void tell_all(struct file *f, int code, const struct err *err)
+{
 	struct list waiting, *link;
 
-	if (!code)
-		code = learn(f, &r->file, &call->pending.err);
-	else if (code == -ENOENT)
-		code = -ESTALE; /* it had this id once */
-	f->asking = false;
 	list_take(&waiting, &f->waiting);
 	while ((link = list_pop_front(&waiting)))
 		list_entry(link, struct file_wait, link)
 			->done(list_entry(link, struct file_wait, link), code,
-			       code ? &call->pending.err : NULL);
+			       code ? err : NULL);
+}
+
+static void on_file(struct upcall *call, int code, const void *reply)
+{
+	struct file *f = container_of(call, struct file, call);
+
+	if (!code && !f->known)
+		code = learn(f, &((const struct file_reply *)reply)->file,
+			     &call->pending.err);
+	else if (code == -ENOENT)
+		code = -ESTALE; /* it had this id once */
+	if (!code)
+		learn_holders(f, reply);
+	f->asking = false;
+	tell_all(f, code, &call->pending.err);
 	file_put(f);
+}
+
+/* As far as the master can say now: what is known of the file suffices. */
+static void on_holders(struct upcall *call, int code, const void *reply)
+{
+	struct file *f = container_of(call, struct file, call);
+
+	if (!code)
+		learn_holders(f, reply);
+	else
+		f->epoch = f->w->control.set.epoch;
+	f->asking = false;
+	tell_all(f, 0, NULL);
+	file_put(f);
+}
+
+bool file_know_holders(struct file *f, struct file_wait *wait)
+{
+	const struct file_request req = { .id = f->id };
+	const struct control *c = &f->w->control;
+
+	if (f->epoch >= c->set.epoch || c->set.n < 2 || c->stopped)
+		return true;
+	list_push_back(&f->waiting, &wait->link);
+	if (!f->asking) {
+		f->asking = true;
+		f->users++;
+		master_tell(f->w, RPC_MASTER_METHOD(file), &f->call, &req,
+			    on_holders);
+	}
+	return false;
 }
 
 bool file_know(struct file *f, struct file_wait *wait)

@@ -247,7 +247,7 @@ static void fetched(struct flight *fl, enum source source)
 		not_cached(fl, FATE_FREED);
 	else if (fl->unsettled)
 		not_cached(fl, FATE_UNSETTLED);
-	else if (!fl->is_home)
+	else if (!fl->keeps)
 		not_cached(fl, FATE_NOT_HOME);
 	else if (w->stopping)
 		not_cached(fl, FATE_NEW);
@@ -362,16 +362,34 @@ static void ask_ufs(struct flight *fl)
 	mount_get(fl->file->w, &fl->mount_wait, fl->file->mount);
 }
 
+static void ask_next(struct flight *fl);
+
+/* A file's blocks are not all where some of them are. */
+static void lacks(struct flight *fl, uint32_t worker)
+{
+	struct file *f = fl->file;
+	unsigned i;
+
+	for (i = 0; i < f->n_holders; i++)
+		if (f->holders[i].worker == worker)
+			f->holders[i].lacks = flight_block(fl).index + 1;
+}
+
 static void on_peer(struct rpc_pending *p, int code,
 		    const void *reply ATTR_UNUSED)
 {
 	struct flight *fl = container_of(p, struct flight, peer);
 
 	fl->asking_peer = false;
-	if (!code && p->data_got == fl->len)
+	if (!code && p->data_got == fl->len) {
 		fetched(fl, SOURCE_PEER);
-	else
-		ask_ufs(fl);
+		return;
+	}
+	if (p->answered)
+		lacks(fl, fl->asked[fl->n_asked - 1]);
+	else if (code != -ECANCELED)
+		rpc_client_doubt(p->client);
+	ask_next(fl);
 }
 
 static void ask_peer(struct flight *fl, struct rpc_client *peer)
@@ -394,24 +412,59 @@ static void ask_peer(struct flight *fl, struct rpc_client *peer)
 	rpc_call(peer, RPC_WORKER_METHOD(read), &fl->peer, &req, on_peer);
 }
 
+/* Who may have it, one after the other, then under-storage. */
+static void ask_next(struct flight *fl)
+{
+	struct worker *w = fl->file->w;
+	struct peer_worker *peer = NULL;
+
+	if (!fl->cancelled)
+		peer = control_source(w, fl);
+	if (peer)
+		ask_peer(fl, peer->client);
+	else
+		ask_ufs(fl);
+}
+
+void flights_leave(struct worker *w, const struct rpc_client *peer)
+{
+	struct flight *fl;
+	struct list *l;
+
+	for (l = w->flights.active.next; l != &w->flights.active; l = l->next) {
+		fl = list_entry(l, struct flight, queue);
+		if (fl->state == FETCHING && fl->asking_peer &&
+		    fl->peer.client == peer)
+			rpc_cancel(&fl->peer);
+	}
+}
+
+struct block_id flight_block(const struct flight *fl)
+{
+	uint64_t size = fl->file->w->control.block_size;
+
+	return (struct block_id){
+		.file = fl->file->id,
+		.index = size ? (uint32_t)(fl->offset / size) : 0,
+	};
+}
+
+static void on_holders(struct file_wait *wait, int code ATTR_UNUSED,
+		       const struct err *err ATTR_UNUSED)
+{
+	ask_next(container_of(wait, struct flight, info));
+}
+
 static void fetch(struct flight *fl)
 {
 	struct worker *w = fl->file->w;
-	struct block_id block = { .file = fl->file->id };
-	struct rpc_client *peer = NULL;
-	uint32_t id;
 
 	set_state(fl, FETCHING, &w->flights.active);
 	w->flights.fetching += fl->len;
-	if (w->control.block_size)
-		block.index = (uint32_t)(fl->offset / w->control.block_size);
-	id = control_source(w, block, &fl->is_home);
-	if (id)
-		peer = control_peer(w, id);
-	if (peer)
-		ask_peer(fl, peer);
-	else
-		ask_ufs(fl);
+	fl->keeps = control_keeps(w, flight_block(fl), fl->instead_of);
+	fl->info.done = on_holders;
+	if (file_know_holders(fl->file, &fl->info))
+		ask_next(fl);
 }
 
 static bool may_fetch(const struct worker *w, const struct flight *fl)
@@ -479,7 +532,8 @@ static void plan(const struct file *f, uint64_t at, uint64_t end,
 	*to = least(*to, f->length);
 }
 
-struct flight *flight_start(struct file *f, uint64_t at, uint64_t end)
+struct flight *flight_start(struct file *f, uint64_t at, uint64_t end,
+			    uint32_t instead_of)
 {
 	struct flight *fl = mem_alloc(sizeof(*fl));
 	struct worker *w = f->w;
@@ -493,9 +547,11 @@ struct flight *flight_start(struct file *f, uint64_t at, uint64_t end)
 	fl->offset = from;
 	fl->len = (size_t)(to - from);
 	fl->buf = mem_resize(NULL, fl->len, 1);
+	fl->instead_of = instead_of;
 	fl->started_ms = loop_now_ms(w->loop);
 	list_init(&fl->waiters);
 	list_init(&fl->queue);
+	list_init(&fl->info.link);
 	list_init(&fl->timer.link);
 	list_push_back(&f->flights, &fl->link);
 	worker_begin(w);

@@ -7,6 +7,7 @@ libworker_a_SOURCES += %D%/grants.c
 libworker_a_SOURCES += %D%/history.c
 libworker_a_SOURCES += %D%/master.c
 libworker_a_SOURCES += %D%/mounts.c
+libworker_a_SOURCES += %D%/peers.c
 libworker_a_SOURCES += %D%/read.c
 libworker_a_SOURCES += %D%/serve.c
 libworker_a_SOURCES += %D%/tiers.c

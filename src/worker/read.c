@@ -20,7 +20,9 @@ struct reader {
 	struct rpc_call *call;
 	uint64_t id, offset, epoch;
 	size_t len, done; /* bytes wanted, and those in `buf` */
+	uint32_t instead_of;
 	bool peer;
+	bool knows_set;     /* or has waited for it */
 	bool cancelled;     /* while the store is at it */
 	bool skip_store;    /* it has the bytes, and cannot read them now */
 	char *buf;          /* NULL: a flight's, or not needed yet */
@@ -29,6 +31,7 @@ struct reader {
 	struct file *file;
 	struct flight *on; /* waited for */
 	struct file_wait info;
+	struct set_wait set;
 	struct waiter wait;
 	struct store_req store;
 	bool in_store;
@@ -243,12 +246,17 @@ static void start_missing(struct reader *r)
 			break;
 		fl = flight_find(r->file, at);
 		if (!fl)
-			fl = flight_start(r->file, at, end);
+			fl = flight_start(r->file, at, end, r->instead_of);
 		at = flight_end(fl);
 	}
 }
 
-/* Whether we may fetch for this call; else it has failed. */
+static void on_set(struct set_wait *wait)
+{
+	step(container_of(wait, struct reader, set));
+}
+
+/* Whether we may fetch for this call; else it waits or has failed. */
 static bool may_start(struct reader *r)
 {
 	const uint64_t ours = r->w->control.set.epoch;
@@ -256,6 +264,12 @@ static bool may_start(struct reader *r)
 	if (r->peer) {
 		fail(r, -ENOENT, NULL);
 		return false;
+	}
+	if (!r->knows_set) {
+		r->knows_set = true;
+		r->set.done = on_set;
+		if (!control_wait(r->w, &r->set, r->epoch))
+			return false;
 	}
 	if (r->epoch && r->epoch < ours) {
 		rpc_fail(r->call, ERR_WRONG_EPOCH,
@@ -294,6 +308,11 @@ static bool from_elsewhere(struct reader *r)
 	if (r->done >= r->len)
 		return true;
 	fl = flight_find(r->file, r->offset + r->done);
+	/* Two that ask each other would wait for each other. */
+	if (fl && r->peer && fl->asking_peer) {
+		fail(r, -ENOENT, NULL);
+		return false;
+	}
 	if (!fl) {
 		if (!may_start(r))
 			return false;
@@ -330,6 +349,7 @@ static void on_cancel(void *owner)
 		flight_put(r->on);
 	} else {
 		file_forget_wait(&r->info);
+		list_remove(&r->set.link);
 		list_remove(&r->link);
 	}
 	fail(r, -ECANCELED, NULL);
@@ -346,8 +366,6 @@ void serve_read(void *role, struct rpc_call *call, const void *request)
 			 req->len, req->offset);
 		return;
 	}
-	if (req->epoch > w->control.set.epoch)
-		control_epoch(w, req->epoch);
 	r = mem_alloc(sizeof(*r));
 	r->w = w;
 	r->call = call;
@@ -356,7 +374,9 @@ void serve_read(void *role, struct rpc_call *call, const void *request)
 	r->len = req->len;
 	r->epoch = req->epoch;
 	r->peer = req->peer;
+	r->instead_of = req->instead_of;
 	list_init(&r->info.link);
+	list_init(&r->set.link);
 	list_init(&r->wait.link);
 	worker_begin(w);
 	rpc_call_on_cancel(call, on_cancel, r);
@@ -372,10 +392,11 @@ struct loader {
 	struct rpc_call *call;
 	struct file *file;
 	uint64_t at; /* present up to here, as far as it is ours */
-	uint64_t fetched;
+	uint64_t fetched, epoch;
 	bool complete;
 	struct flight *on;
 	struct file_wait info;
+	struct set_wait set;
 	struct waiter wait;
 };
 
@@ -446,6 +467,28 @@ static void on_loaded(struct waiter *wait, int code, const struct err *err)
 		load_answer(l);
 }
 
+/* The next byte from `at` on that is ours to cache and not there. */
+static uint64_t load_next(const struct loader *l, uint64_t at)
+{
+	const uint64_t size = l->file->length, block = l->w->control.block_size;
+	struct block_id id = { .file = l->file->id };
+	uint64_t end;
+
+	while (at < size) {
+		id.index = block ? (uint32_t)(at / block) : 0;
+		end = block && size - at > block - at % block
+			      ? at + block - at % block
+			      : size;
+		if (control_keeps(l->w, id, 0))
+			at += store_present(l->w->store, id.file, at, end - at);
+		else
+			at = end;
+		if (at < end)
+			break;
+	}
+	return at;
+}
+
 static void load_ahead(struct loader *l)
 {
 	uint64_t at = l->at, size = l->file->length;
@@ -453,7 +496,7 @@ static void load_ahead(struct loader *l)
 	unsigned n;
 
 	for (n = 0; n < LOAD_AHEAD && at < size; n++) {
-		at += store_present(l->w->store, l->file->id, at, size - at);
+		at = load_next(l, at);
 		if (at >= size)
 			break;
 		fl = flight_find(l->file, at);
@@ -462,7 +505,7 @@ static void load_ahead(struct loader *l)
 			fl = NULL;
 		}
 		if (!fl) {
-			fl = flight_start(l->file, at, at + FETCH_UNIT);
+			fl = flight_start(l->file, at, at + FETCH_UNIT, 0);
 			l->fetched += fl->len;
 		}
 		fl->load = l->w->load.number;
@@ -474,7 +517,7 @@ static void load_step(struct loader *l)
 {
 	const uint64_t size = l->file->length;
 
-	l->at += store_present(l->w->store, l->file->id, l->at, size - l->at);
+	l->at = load_next(l, l->at);
 	if (l->at >= size) {
 		l->complete = true;
 		load_answer(l);
@@ -497,6 +540,28 @@ static void load_step(struct loader *l)
 	flight_wait(l->on, &l->wait, UINT64_MAX);
 }
 
+/* The file and the set are known: we know what is ours. */
+static void load_start(struct loader *l)
+{
+	const uint64_t ours = l->w->control.set.epoch;
+	struct err err;
+
+	if (l->epoch && l->epoch < ours)
+		load_fail(l,
+			  err_set(&err, ERR_WRONG_EPOCH,
+				  "the workers are those of epoch %" PRIu64
+				  " by now, not %" PRIu64,
+				  ours, l->epoch),
+			  &err);
+	else
+		load_step(l);
+}
+
+static void on_load_set(struct set_wait *wait)
+{
+	load_start(container_of(wait, struct loader, set));
+}
+
 static void on_load_info(struct file_wait *wait, int code,
 			 const struct err *err)
 {
@@ -504,8 +569,8 @@ static void on_load_info(struct file_wait *wait, int code,
 
 	if (code)
 		load_fail(l, code, err);
-	else
-		load_step(l);
+	else if (control_wait(l->w, &l->set, l->epoch))
+		load_start(l);
 }
 
 static void on_load_cancel(void *owner)
@@ -517,6 +582,7 @@ static void on_load_cancel(void *owner)
 		flight_put(l->on);
 	} else {
 		file_forget_wait(&l->info);
+		list_remove(&l->set.link);
 	}
 	load_fail(l, -ECANCELED, NULL);
 }
@@ -529,7 +595,10 @@ void serve_load(void *role, struct rpc_call *call, const void *request)
 
 	l->w = w;
 	l->call = call;
+	l->epoch = req->epoch;
 	l->complete = true;
+	l->set.done = on_load_set;
+	list_init(&l->set.link);
 	list_init(&l->info.link);
 	list_init(&l->wait.link);
 	l->file = file_get(w, req->id);
@@ -538,5 +607,5 @@ void serve_load(void *role, struct rpc_call *call, const void *request)
 	load_begin(w);
 	rpc_call_on_cancel(call, on_load_cancel, l);
 	if (file_know(l->file, &l->info))
-		load_step(l);
+		on_load_info(&l->info, 0, NULL);
 }

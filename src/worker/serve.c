@@ -195,7 +195,7 @@ static void serve_explain(void *role, struct rpc_call *call,
 	history_last_open(w, req->id, open);
 	reply.last_open = str_of(open);
 	reply.last_open_ms = r ? r->open_ms : 0;
-	control_source(w, (struct block_id){ .file = req->id }, &reply.home);
+	reply.home = control_keeps(w, (struct block_id){ .file = req->id }, 0);
 	history_state(w, req->id, why);
 	if (!st.complete)
 		reply.why = str_of(why);

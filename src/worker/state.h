@@ -8,7 +8,8 @@
  *	serve.c    the other calls
  *	grants.c   who holds which descriptor
  *	history.c  why opens were hits or misses
- *	control.c  registration, reports, the worker set, peers
+ *	control.c  registration, reports
+ *	peers.c    the worker set, who may have what
  *	master.c   calls to the master, tried again
  *	tiers.c    what the tiers hold and move
  */
@@ -24,6 +25,9 @@
 
 #define MAX_READ   (16u << 20)         /* bytes of one call */
 #define FETCH_UNIT (UINT64_C(4) << 20) /* bytes of one fetch, at most */
+
+#define FILE_HOLDERS 4
+#define PEERS_ASKED  3 /* at most, for one fetch */
 
 /* ---- master.c ---- */
 
@@ -115,6 +119,13 @@ struct file {
 	uint64_t length;
 	char *path;
 	struct ufs_version version;
+	/* Who the master says has some of it, in the set of that epoch. */
+	struct file_holder {
+		uint32_t worker;
+		uint32_t lacks; /* not this block, counted from 1; 0: none */
+	} holders[FILE_HOLDERS];
+	unsigned n_holders;
+	uint64_t epoch;
 	struct list waiting; /* struct file_wait */
 	struct list flights;
 	struct upcall call;
@@ -135,6 +146,9 @@ struct file *file_get(struct worker *w, uint64_t id);
 void file_put(struct file *f);
 /* Whether it is known; else `wait` is told when it is, or why not. */
 bool file_know(struct file *f, struct file_wait *wait);
+/* Whether its holders are those of the worker set that we know; else `wait` is
+ * told when the master has answered, or does not. */
+bool file_know_holders(struct file *f, struct file_wait *wait);
 void file_forget_wait(struct file_wait *wait);
 /* It is known to have no bytes. */
 bool file_is_empty(const struct worker *w, uint64_t id);
@@ -168,8 +182,12 @@ struct flight {
 	size_t len, got; /* the first `got` bytes have come */
 	char *buf;
 	bool unsettled; /* must not be cached */
-	bool is_home;   /* we keep the block */
+	bool keeps;     /* the block is ours to cache */
 	bool cancelled, asking_peer;
+	uint32_t instead_of; /* the home, if it is not there */
+	uint32_t asked[PEERS_ASKED];
+	unsigned n_asked;
+	struct file_wait info;
 	uint64_t load; /* number of the load that wants it, or 0 */
 	uint64_t started_ms;
 	struct list waiters;
@@ -188,13 +206,18 @@ struct flights {
 
 /* The flight that has, or will have, the byte at `at`; NULL: none. */
 struct flight *flight_find(const struct file *f, uint64_t at);
-/* Starts what fetches the byte at `at`, wanted up to `end`.  `f` is known and
- * `at` in it.  Never calls back before it returns. */
-struct flight *flight_start(struct file *f, uint64_t at, uint64_t end);
+/* Starts what fetches the byte at `at`, wanted up to `end`; `instead_of`: as
+ * read_request has it.  `f` is known and `at` in it.  Never calls back before
+ * it returns. */
+struct flight *flight_start(struct file *f, uint64_t at, uint64_t end,
+			    uint32_t instead_of);
+/* This worker is away: what it is asked for is got elsewhere. */
+void flights_leave(struct worker *w, const struct rpc_client *peer);
 static inline uint64_t flight_end(const struct flight *fl)
 {
 	return fl->offset + fl->len;
 }
+struct block_id flight_block(const struct flight *fl);
 void flight_get(struct flight *fl);
 void flight_put(struct flight *fl);
 /* What is kept for who reads it next goes: it is to be fetched again. */
@@ -273,27 +296,39 @@ void grants_close(struct worker *w);
 
 /* ---- control.c ---- */
 
+/* Another worker. */
 struct peer_worker {
+	struct worker *w;
 	uint32_t id;
 	char *address;
+	bool away;                 /* says nothing: not to be asked */
 	struct rpc_client *client; /* NULL until used */
+};
+
+/* Waits until it is known who the workers are and which of them we are. */
+struct set_wait {
+	struct list link;
+	void (*done)(struct set_wait *wait);
 };
 
 struct control {
 	uint32_t id; /* ours; 0: not registered */
 	uint64_t heartbeat_ms, block_size;
-	bool telling, asking, full, stopped;
+	bool telling, asking, stopped;
+	bool all_due;   /* all there is is to be told, not what has changed */
+	bool full;      /* the next report begins a full one */
 	bool said;      /* that there is no master */
-	bool unheard;   /* the last heartbeat */
 	unsigned tries; /* of registering */
-	struct buffer_u64 {
-		uint64_t *at;
-		size_t n, room;
-	} added, complete, removed;
+	uint64_t life, heard; /* ours, and the last report that was answered */
+	struct map news;      /* file -> what to tell of it: see control.c */
+	uint64_t *told;       /* files whose news are on their way */
+	size_t n_told;
+	uint64_t moved_ms;             /* when the set became another */
 	struct worker_set set, before; /* arrays are ours */
-	struct peer_worker *peers;
+	struct peer_worker **peers;
 	size_t n_peers;
-	struct timer timer;
+	struct list waiting; /* of struct set_wait */
+	struct timer timer, patience;
 	struct upcall tell, ask;
 	uint64_t evictions, evicted_bytes, not_admitted; /* counted so far */
 };
@@ -301,15 +336,25 @@ struct control {
 void control_start(struct worker *w);
 void control_stop(struct worker *w);
 void control_close(struct worker *w);
-/* A worker that may have the block: the home if it is not us, else the home of
- * the epoch before.  0: nobody.  *is_home: we are, as far as is known. */
-uint32_t control_source(struct worker *w, struct block_id block, bool *is_home);
-/* NULL: it is no more, or has no address. */
-struct rpc_client *control_peer(struct worker *w, uint32_t id);
 /* Something is cached or gone that the master should know of soon. */
 void control_news(struct worker *w);
+
+/* ---- peers.c ---- */
+
 /* A newer epoch was heard of. */
 void control_epoch(struct worker *w, uint64_t epoch);
+/* Whether a call of that epoch need not wait for the set; else `wait` is told
+ * when it is known, or could not be learned soon. */
+bool control_wait(struct worker *w, struct set_wait *wait, uint64_t epoch);
+void control_go_on(struct worker *w);
+/* Whether we keep the block: we are its home, or next to the one that is not
+ * there (`instead_of`), as far as is known. */
+bool control_keeps(const struct worker *w, struct block_id block,
+		   uint32_t instead_of);
+/* The next worker that may have what the flight fetches: the home, who the
+ * master says holds some of the file, the home before.  NULL: nobody else. */
+struct peer_worker *control_source(struct worker *w, struct flight *fl);
+void peers_close(struct control *c);
 
 /* ---- serve.c, read.c ---- */
 

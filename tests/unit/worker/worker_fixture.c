@@ -33,6 +33,8 @@ static void serve_register(void *role ATTR_UNUSED, struct rpc_call *call,
 	assert_int_equal(req->uuid.len, 16);
 	assert_true(req->addresses.n > 0 && req->capacity > 0);
 	reply.id = 1u + *(const uint8_t *)req->uuid.ptr;
+	if (req->life == f.life && !f.forgetful)
+		reply.heard = f.heard;
 	f.registered++;
 	rpc_reply(call, &reply);
 }
@@ -55,6 +57,13 @@ static void serve_heartbeat(void *role ATTR_UNUSED, struct rpc_call *call,
 	f.heartbeats++;
 	f.fulls += req->full;
 	f.report = f.register_again = false;
+	if (req->full)
+		f.life = req->life;
+	if (req->life == f.life) {
+		assert_true(req->full || req->number == f.heard + 1 ||
+			    req->number == f.heard);
+		f.heard = req->number;
+	}
 	count(f.added, &req->added);
 	count(f.complete, &req->complete);
 	count(f.removed, &req->removed);
@@ -127,6 +136,9 @@ static void serve_file(void *role ATTR_UNUSED, struct rpc_call *call,
 	reply.file.path = (schema_bytes){ path, strlen(path) };
 	reply.file.length = f.files[req->id].size;
 	reply.file.version = (schema_bytes){ version.bytes, version.len };
+	reply.holders.at = &f.holders[req->id];
+	reply.holders.n = f.holders[req->id] > 0;
+	reply.epoch = f.epoch;
 	rpc_reply(call, &reply);
 }
 

@@ -49,6 +49,9 @@ struct fixture {
 	uint64_t epoch;
 	bool live[N_WORKERS];
 	bool report, register_again; /* asked for with the next heartbeat */
+	bool forgetful;       /* a report is never known when one registers */
+	uint64_t life, heard; /* of the last report */
+	uint32_t holders[N_FILES]; /* told of; 0: none */
 	unsigned registered, heartbeats, fulls, mounts_asked, files_asked;
 	unsigned suspected[N_FILES];
 	unsigned added[N_FILES], complete[N_FILES], removed[N_FILES];
