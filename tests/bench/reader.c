@@ -7,12 +7,13 @@
  *	reader random TOP NAME BLOCK COUNT SEED
  *	reader http   PORT METHOD TOP LIST THREADS SEED
  *
- * LIST has a name below TOP a line; for http a target to ask for, a space and
- * the name.  files opens, stats, reads and closes each; http sends each target
- * as it is, over a connection a thread, with the file as body of a PUT.  Every
- * page read is checked (bench.h).  Prints one JSON value: operations, bytes,
- * wrong pages, seconds, CPU seconds of this process, and microseconds of the
- * middle and the 99th of a hundred operations.
+ * LIST has a name below TOP a line; for http a target to ask for and the
+ * name, and perhaps an offset and a length, between tabs.  files opens,
+ * stats, reads and closes each; http sends each target as it is, over a
+ * connection a thread, with the file as body of a PUT.  Every page read is
+ * checked (bench.h).  Prints one JSON value: operations, bytes, wrong pages,
+ * seconds, CPU seconds of this process, and microseconds of the middle and the
+ * 99th of a hundred operations.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +46,8 @@ struct reader {
 struct name {
 	char *target;
 	char *path;
+	uint64_t offset;
+	uint64_t length; /* 0: all of it */
 };
 
 static struct name *names;
@@ -62,6 +65,11 @@ static void fail(const char *what)
 	exit(1);
 }
 
+static size_t number(const char *word)
+{
+	return (size_t)strtoull(word, NULL, 10);
+}
+
 static void *must(void *p)
 {
 	if (!p)
@@ -76,6 +84,21 @@ static void open_top(const char *path)
 		fail(path);
 }
 
+static struct name parse_name(char *line)
+{
+	char *rest;
+	char *target = strtok_r(line, "\t", &rest);
+	const char *path = strtok_r(NULL, "\t", &rest);
+	const char *offset = strtok_r(NULL, "\t", &rest);
+
+	return (struct name){
+		.target = must(strdup(target)),
+		.path = must(strdup(path ? path : target)),
+		.offset = offset ? number(offset) : 0,
+		.length = offset ? number(rest) : 0,
+	};
+}
+
 static void read_list(const char *path)
 {
 	FILE *f = fopen(path, "re");
@@ -85,20 +108,12 @@ static void read_list(const char *path)
 	if (!f)
 		fail(path);
 	for (ssize_t n; (n = getline(&line, &size, f)) > 0;) {
-		char *space;
-
 		line[n - 1] = 0;
-		space = strchr(line, ' ');
 		if (n_names == room) {
 			room = room ? 2 * room : 1024;
 			names = must(realloc(names, room * sizeof(*names)));
 		}
-		if (space)
-			*space = 0;
-		names[n_names++] = (struct name){
-			.target = must(strdup(line)),
-			.path = must(strdup(space ? space + 1 : line)),
-		};
+		names[n_names++] = parse_name(line);
 	}
 	free(line);
 	fclose(f);
@@ -237,15 +252,19 @@ static void connect_once(struct reader *r)
 
 static void send_request(struct reader *r, const struct name *name)
 {
-	char head[HTTP_HEAD];
+	char head[HTTP_HEAD], range[80] = "";
 	bool put = !strcmp(method, "PUT");
 	size_t body = put ? load(r, name->path) : 0;
 	int n;
 
+	if (name->length)
+		snprintf(range, sizeof(range), "Range: bytes=%ju-%ju\r\n",
+			 (uintmax_t)name->offset,
+			 (uintmax_t)(name->offset + name->length - 1));
 	n = snprintf(head, sizeof(head),
-		     "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+		     "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s"
 		     "Content-Length: %zu\r\n\r\n",
-		     method, name->target, body);
+		     method, name->target, range, body);
 	send_all(r->socket, head, (size_t)n);
 	send_all(r->socket, r->buffer, body);
 }
@@ -261,7 +280,7 @@ static bool parse_head(const char *head, size_t *length)
 		if (!strncasecmp(at, "content-length:", 15))
 			*length = strtoull(at + 15, NULL, 10);
 	}
-	return !strncmp(head, "HTTP/1.1 200", 12);
+	return !strncmp(head, "HTTP/1.1 20", 11);
 }
 
 /* The body's bytes come to the beginning of the buffer. */
@@ -308,7 +327,9 @@ static void ask_one(struct reader *r, const struct name *name)
 	if (!strcmp(method, "PUT"))
 		return;
 	r->bytes += n;
-	r->wrong += bench_wrong(bench_seed(name->path), r->buffer, n, 0);
+	r->wrong += bench_wrong(bench_seed(name->path), r->buffer, n,
+				name->offset) +
+		    (name->length && n != name->length);
 }
 
 /* Takes turns until there are none. */
@@ -420,11 +441,6 @@ static int usage(void)
 {
 	fputs("usage: reader make|files|stream|random|http ...\n", stderr);
 	return 2;
-}
-
-static size_t number(const char *word)
-{
-	return (size_t)strtoull(word, NULL, 10);
 }
 
 int main(int argc, char **argv)

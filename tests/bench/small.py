@@ -1,7 +1,8 @@
 """Many small files in random order, by 1, 4 and 8 threads."""
 
-from measure import measured, medians, pick, ratio, target, value
-from systems import Raw, find
+from measure import (RAW, measured, medians, pick, ratio, raw, target, turns,
+                     value)
+from systems import find
 from world import drop_page_cache
 
 TITLE = "Small files of 100 KB in random order"
@@ -9,13 +10,6 @@ KEYS = ("case", "threads", "system")
 THREADS = (1, 4, 8)
 # Enough of them that what a process used is more than its clock's grain.
 WARM_PASSES = 3
-
-
-def read(world, data, system, threads, seed, passes=1):
-    if isinstance(system, Raw):
-        return world.read("http", world.relay.port, "GET", data.top,
-                          data.targets, threads, seed)
-    return world.read("files", system.top, data.list, threads, seed, passes)
 
 
 class Turn:
@@ -28,25 +22,35 @@ class Turn:
         self.turn = turn
         self.rows = rows
 
+    def read(self, threads, passes=1):
+        return self.world.read("files", self.system.top, self.data.list,
+                               threads, self.turn * 100 + threads, passes)
+
     def row(self, case, threads, passes=1):
-        seed = self.turn * 100 + threads
-        r = measured(self.world, self.system, self.data, lambda: read(
-            self.world, self.data, self.system, threads, seed, passes))
-        self.rows.append({"case": case, "threads": threads,
-                          "system": self.system.name, "round": self.turn, **r})
+        r = measured(self.world, self.system,
+                     lambda: self.read(threads, passes))
+        self.add(case, threads, self.system.name, r)
+
+    def add(self, case, threads, name, r):
+        self.rows.append({"case": case, "threads": threads, "system": name,
+                          "round": self.turn, **r})
         self.world.say("%s, %s, %d threads: %.0f files/s, %.0f us CPU a file" %
-                       (self.system.name, case, threads, r["per s"],
-                        r["CPU us"]))
+                       (name, case, threads, r["per s"], r["CPU us"]))
 
     def cold(self):
         for threads in THREADS:
             self.system.start(self.data)
             self.row("cold", threads)
 
+    def raw(self):
+        for threads in THREADS:
+            self.add("cold", threads, RAW, raw(
+                self.world, self.data.targets, self.data.top, threads))
+
     def warm(self):
         """What was read a moment ago: a kernel may drop pages that rest."""
         for threads in THREADS:
-            read(self.world, self.data, self.system, 4, threads)
+            self.read(threads)
             self.row("warm", threads, WARM_PASSES)
 
     def restarted(self):
@@ -59,6 +63,18 @@ class Turn:
         for threads in THREADS:
             drop_page_cache(self.system.stores())
             self.row("page cache dropped", threads)
+
+
+def run(one):
+    if one.system.cold:
+        one.cold()
+    else:
+        one.system.start(one.data)
+        one.raw()
+    one.warm()
+    if one.system.cold:
+        one.restarted()
+    one.dropped()
 
 
 def targets(rows):
@@ -86,21 +102,7 @@ def targets(rows):
 def bench(world):
     rows = []
     data = world.small()
-    systems = find(world)
-    for turn in range(world.rounds):
-        at = turn % len(systems)
-        for system in systems[at:] + systems[:at]:
-            try:
-                one = Turn(world, data, system, turn, rows)
-                if system.cold:
-                    one.cold()
-                else:
-                    system.start(data)
-                if system.keeps:
-                    one.warm()
-                    one.restarted()
-                    one.dropped()
-            finally:
-                system.destroy()
+    for turn, system in turns(world, find(world)):
+        run(Turn(world, data, system, turn, rows))
     rows = medians(rows, KEYS)
     return rows, targets(rows)

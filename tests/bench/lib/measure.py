@@ -2,23 +2,30 @@
 
 import statistics
 
-from world import KINDS
-
-MIB = 1 << 20
+from world import KINDS, MIB
 
 
-def measured(world, system, data, action):
-    """What `action`, which gives the reader's words, took of everybody."""
+def words_of(got, system_cpu=0):
+    """The columns for what the reader says of itself."""
+    n = got["operations"]
+    row = {"per s": n / got["seconds"], "seconds": got["seconds"]}
+    if "bytes" in got:
+        row["MB/s"] = got["bytes"] / got["seconds"] / 1e6
+    if "p50_us" in got:
+        row.update({"p50 us": got["p50_us"], "p99 us": got["p99_us"]})
+    row.update({"reader CPU us": got["cpu"] / n * 1e6,
+                "system CPU us": system_cpu / n * 1e6,
+                "CPU us": (got["cpu"] + system_cpu) / n * 1e6})
+    return row
+
+
+def measured(world, system, action):
+    """What `action`, which gives words as the reader's, took of everybody."""
     cpu, upcalls = system.cpu(), system.upcalls()
-    before = world.relay.counts() if system.bucket or system.cold else None
+    before = world.relay.counts() if system.cold else None
     got = action()
     n = got["operations"]
-    row = {"per s": n / got["seconds"], "MB/s":
-           got["bytes"] / got["seconds"] / 1e6, "seconds": got["seconds"],
-           "p50 us": got["p50_us"], "p99 us": got["p99_us"],
-           "reader CPU us": got["cpu"] / n * 1e6,
-           "system CPU us": (system.cpu() - cpu) / n * 1e6}
-    row["CPU us"] = row["reader CPU us"] + row["system CPU us"]
+    row = words_of(got, system.cpu() - cpu)
     if upcalls is not None:
         row["up-calls"] = (system.upcalls() - upcalls) / n
     if before:
@@ -26,11 +33,27 @@ def measured(world, system, data, action):
         of = {k: [a - b for a, b in zip(after[k], before[k])] for k in KINDS}
         row["GETs"] = of["get"][0]
         row["HEADs"], row["lists"] = of["head"][0], of["list"][0]
-        row["S3 bytes / data"] = of["get"][1] / max(1, got["bytes"])
+        if got.get("bytes"):
+            row["S3 bytes / data"] = of["get"][1] / got["bytes"]
     memory = system.memory()
     if memory["pss"]:
         row.update({"RSS MB": memory["rss"] / MIB,
                     "PSS MB": memory["pss"] / MIB})
+    return row
+
+
+RAW = "raw GETs"
+
+
+def raw(world, targets, top, threads, seed=1):
+    """Bare GETs by the reader itself, which nothing can be faster than."""
+    before = world.relay.counts()["get"]
+    got = world.read("http", world.relay.port, "GET", top, targets, threads,
+                     seed)
+    after = world.relay.counts()["get"]
+    row = words_of(got)
+    row.update({"GETs": after[0] - before[0],
+                "S3 bytes / data": (after[1] - before[1]) / got["bytes"]})
     return row
 
 
@@ -49,6 +72,20 @@ def medians(rows, keys):
         one["rounds"] = len(group)
         found.append(one)
     return found
+
+
+def turns(world, systems, begin=None):
+    """(round, system), each system in another place each round, and begin(round)
+    before."""
+    for turn in range(world.rounds):
+        if begin:
+            begin(turn)
+        at = turn % max(1, len(systems))
+        for system in systems[at:] + systems[:at]:
+            try:
+                yield turn, system
+            finally:
+                system.destroy()
 
 
 def pick(rows, **want):

@@ -16,7 +16,8 @@ def show(value):
 
 
 def table(rows):
-    columns = list(dict.fromkeys(k for r in rows for k in r))
+    columns = [c for c in dict.fromkeys(k for r in rows for k in r)
+               if c != "shown"]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(show(r.get(c, "")) for c in columns) + " |"
               for r in rows]
@@ -27,7 +28,8 @@ def about(result):
     return "%s UTC, commit %s, %s, medians of %d round%s%s." % (
         result["date"], result["commit"], result["machine"], result["rounds"],
         "" if result["rounds"] == 1 else "s",
-        ", less data (--quick)" if result["quick"] else "")
+        "" if result["size"] == "full" else
+        ", less data (--size %s)" % result["size"])
 
 
 def skipped(result):
@@ -48,8 +50,8 @@ def full(result):
 
 def cell(row):
     """What one system does in one case, in a few words."""
-    if "show" in row:
-        return row["show"]
+    if "shown" in row:
+        return row["shown"]
     return "%s, %s µs" % (show(row["per s"]), show(float(row["CPU us"])))
 
 

@@ -1,4 +1,4 @@
-"""What is compared: acached, its rivals, a local directory, bare requests.
+"""What is compared: acached, its rivals, a local directory.
 
 A System is started with nothing cached, serves the files of one bucket below
 `top`, and may be started again with what it has cached.  All of its processes
@@ -50,7 +50,6 @@ class System:
     name = ""
     program = None  # what must be found
     cold = True     # whether it starts with nothing cached
-    keeps = True    # whether reading again is another case than cold
 
     def __init__(self, world):
         self.world = world
@@ -180,16 +179,6 @@ class Native(System):
 
     def stores(self):
         return [self.top]
-
-
-class Raw(System):
-    """Bare GETs of the same objects, which nothing can be faster than."""
-
-    name = "raw GETs"
-    keeps = False
-
-    def start(self, data):
-        self.bucket = data.bucket
 
 
 class Acached(System):
@@ -339,7 +328,7 @@ class JuiceFS(System):
         self.wait_mounted()
 
 
-ALL = (Native, Raw, Acached, S3fs, Rclone, JuiceFS, MountS3, Geesefs)
+ALL = (Native, Acached, S3fs, Rclone, JuiceFS, MountS3, Geesefs)
 
 
 def find(world):

@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import time
+import types
 import urllib.parse
 
 import rgw
@@ -19,17 +20,27 @@ from s3proxy import die_with_parent
 KINDS = ("get", "head", "list", "put", "other")
 DROP = "/proc/sys/vm/drop_caches"
 READER_S = 900
+MIB = 1 << 20
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))))
 
 
-class Sizes:
-    def __init__(self, quick):
-        self.quick = quick
-        self.files = 1500 if quick else 5000  # small ones
-        self.file_bytes = 100 * 1000
-        self.dirs = 50
-        self.big_mb = 256 if quick else 1024
-        self.random_reads = 5000 if quick else 20000
-        self.many = 100000 if quick else 1000000
+# How much data: full, quick for a look in minutes, tiny for tests.
+SIZES = {name: {n: of[i] for n, of in {
+    # small files, random order
+    "files": (5000, 1500, 40), "dirs": (50, 50, 4),
+    "file_bytes": (100000, 100000, 100000),
+    # with latency
+    "latency_files": (2000, 1000, 40),
+    # one big file
+    "big_mb": (1024, 256, 16), "random_reads": (20000, 5000, 100),
+    # of 10 bytes, to be listed
+    "tree_files": (10000, 3000, 200),
+    # of 6 900 pictures each such
+    "picture_step": (1, 4, 60),
+    # tiny ones, all cached
+    "many": (1000000, 100000, 2000)}.items()}
+    for i, name in enumerate(("full", "quick", "tiny"))}
 
 
 class Problem(Exception):
@@ -102,49 +113,64 @@ class Presigner:
 class DataSet:
     """Files in a local directory and the same in a bucket."""
 
-    def __init__(self, world, bucket, names, size):
+    def __init__(self, world, bucket, names):
         self.world = world
         self.bucket = bucket
         self.names = names
-        self.size = size
         self.top = world.path("native", bucket)
         self.list = world.path(bucket + ".list")
-        self.make()
-        self.upload()
-
-    def make(self):
-        for d in {os.path.dirname(n) for n in self.names}:
+        self.targets = world.path(bucket + ".targets")
+        self.size = self.bytes = 0
+        for d in {os.path.dirname(n) for n in names}:
             os.makedirs(os.path.join(self.top, d), exist_ok=True)
-        with open(self.list, "w") as f:
-            f.writelines(n + "\n" for n in self.names)
-        self.world.read("make", self.top, self.list, self.size, json_out=False)
+        self.write(self.list, names)
+
+    @staticmethod
+    def write(path, lines):
+        with open(path, "w") as f:
+            f.writelines(line + "\n" for line in lines)
+
+    def make(self, size):
+        """Files that the reader can check."""
+        self.size = size
+        self.bytes = size * len(self.names)
+        self.world.read("make", self.top, self.list, size, json_out=False)
+        return self.upload()
+
+    def copy(self, source):
+        for n in self.names:
+            to = os.path.join(self.top, n)
+            shutil.copyfile(os.path.join(source, n), to)
+            self.bytes += os.path.getsize(to)
+        return self.upload()
+
+    def signed(self, method):
+        # Only the host is signed, and this is what the reader says it is.
+        sign = Presigner("127.0.0.1")
+        return ("%s\t%s" % (sign.target(method, self.bucket, n), n)
+                for n in self.names)
 
     def upload(self):
+        """Straight to the server: this is nobody's request."""
         server = self.world.server
         server.client().create_bucket(Bucket=self.bucket)
-        # Straight to the server: what is uploaded here is nobody's request.
-        sign = Presigner("127.0.0.1")
-        lists = {m: self.world.path("%s.%s" % (self.bucket, m.lower()))
-                 for m in ("PUT", "GET")}
-        for method, path in lists.items():
-            with open(path, "w") as f:
-                f.writelines("%s %s\n" % (sign.target(method, self.bucket, n),
-                                          n) for n in self.names)
-        self.targets = lists["GET"]
-        self.world.say("uploading %d files of %d bytes" % (
-            len(self.names), self.size))
-        self.world.read("http", server.port, "PUT", self.top, lists["PUT"],
+        self.world.say("uploading %d files, %.0f MB" % (
+            len(self.names), self.bytes / 1e6))
+        self.write(self.targets, self.signed("PUT"))
+        self.world.read("http", server.port, "PUT", self.top, self.targets,
                         min(8, len(self.names)), 1)
+        self.write(self.targets, self.signed("GET"))
+        return self
 
 
 class World:
     """One run of the driver."""
 
-    def __init__(self, scratch, program, tools, sizes, rounds, wanted):
+    def __init__(self, scratch, program, tools, size, rounds, wanted):
         self.scratch = scratch
         self.program = program
         self.tools = tools
-        self.sizes = sizes
+        self.sizes = types.SimpleNamespace(**SIZES[size])
         self.rounds = rounds
         self.wanted = wanted  # names of systems
         self.started = time.monotonic()
@@ -179,18 +205,34 @@ class World:
                                 self.server.port, self.path("relay.control"))
         return self._relay
 
-    def data(self, bucket, names, size):
+    def data(self, bucket, names, make):
         if bucket not in self.made:
-            self.made[bucket] = DataSet(self, bucket, names, size)
+            self.made[bucket] = make(DataSet(self, bucket, names))
         return self.made[bucket]
 
     def small(self):
-        return self.data("small", [
-            "d%02d/f%05d.bin" % (i % self.sizes.dirs, i)
-            for i in range(self.sizes.files)], self.sizes.file_bytes)
+        names = ["d%02d/f%05d.bin" % (i % self.sizes.dirs, i)
+                 for i in range(self.sizes.files)]
+        return self.data("small", names,
+                         lambda d: d.make(self.sizes.file_bytes))
+
+    def few(self):
+        names = ["d%02d/f%05d.bin" % (i % self.sizes.dirs, i)
+                 for i in range(self.sizes.latency_files)]
+        return self.data("few", names,
+                         lambda d: d.make(self.sizes.file_bytes))
 
     def big(self):
-        return self.data("big", ["big.bin"], self.sizes.big_mb << 20)
+        return self.data("big", ["big.bin"],
+                         lambda d: d.make(self.sizes.big_mb * MIB))
+
+    def tree(self):
+        names = ["c%03d/f%06d.bin" % (i % 100, i)
+                 for i in range(self.sizes.tree_files)]
+        return self.data("tree", names, lambda d: d.make(10))
+
+    def copied(self, bucket, source, names):
+        return self.data(bucket, names, lambda d: d.copy(source))
 
     def read(self, *argv, json_out=True):
         """What the reader says of itself; every byte it got was checked."""
