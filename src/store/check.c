@@ -1,5 +1,5 @@
-/* The background check after an unclean stop, and what is done about bytes that
- * are not what they were. */
+/* Comparing what is on disk with its checksums, and what is done about bytes
+ * that are not what they were. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,168 +10,153 @@
 #include "base/mem.h"
 #include "runtime/io.h"
 #include "store/disk.h"
-#include "store/index.h"
 
 #define LOG_MODULE "store"
 #include "runtime/log.h"
 
-/* Bytes a turn, so that reads get their turn too. */
-#define TURN (UINT64_C(16) << 20)
-
-static void on_turn(struct task *t);
+/* Reads that may fail before a disk is given up: a few bad sectors cost their
+ * files, not all that lies beside them. */
+#define MAX_BAD_READS 16
 
 void check_bad(struct entry *e, uint64_t offset)
 {
 	struct dir *d = e->dir;
+	bool granted, first;
 	struct list gone;
-	bool granted;
+	char path[40];
 
-	log_error("cached bytes are wrong, dropped",
-		  "file=%" PRIu64 " offset=%" PRIu64 " dir=%s", e->node.id,
-		  offset, d->path);
 	list_init(&gone);
 	mutex_lock(&d->store->mutex);
-	d->store->totals.corrupt++;
-	granted = e->grants > 0 && !e->doomed;
-	if (!e->doomed)
+	first = !e->doomed;
+	granted = e->grants > 0 && first;
+	d->store->totals.corrupt += first;
+	if (first)
 		store_changed_locked(d->store, e->node.id, STORE_DAMAGED);
 	dir_doom_locked(e, &gone);
 	mutex_unlock(&d->store->mutex);
+	entry_path(e, path);
+	if (first)
+		log_error("cached bytes are wrong, dropped",
+			  "path=%s/%s offset=%" PRIu64 " file=%" PRIu64,
+			  d->path, path, offset, e->node.id);
 	/* The caller is a user of it. */
 	if (granted)
 		store_ask_back(d->store, &e->node.id, 1);
 }
 
-/* Reads and compares the present pages; their bytes, or a code. */
-static int64_t check_pages(struct entry *e, int fd, char *buf)
-{
-	uint64_t page, offset, bad;
-	int64_t total = 0;
-	bool closing;
-	size_t len;
-	ssize_t n;
-
-	for (page = 0; page < entry_pages(e->size); page++) {
-		offset = page * STORE_PAGE;
-		mutex_lock(&e->dir->store->mutex);
-		len = entry_present(e, offset, STORE_PAGE);
-		closing = e->dir->store->closing;
-		mutex_unlock(&e->dir->store->mutex);
-		if (closing)
-			return -ECANCELED;
-		if (!len)
-			continue;
-		n = io_read_at(fd, buf, len, (off_t)offset);
-		if (n < 0)
-			return n;
-		bad = offset + (uint64_t)n;
-		if (n != (ssize_t)len ||
-		    !entry_check(e, buf, offset, len, &bad)) {
-			check_bad(e, bad);
-			return -EBADMSG;
-		}
-		total += n;
-	}
-	return total;
-}
-
-/* Moves the mark of how far the check has come. */
-static struct entry *next_unverified_locked(struct dir *d)
-{
-	struct list *at = &d->check_at.link;
-	struct entry *e = dir_next_locked(d, at);
-
-	while (e && e->verified)
-		e = dir_next_locked(d, &e->place.link);
-	list_remove(at);
-	list_push_back(e ? e->place.link.next : &d->entries, at);
-	return e;
-}
-
-static uint64_t check_entry(struct entry *e, char *buf)
+void check_failed(struct entry *e, int code, uint64_t offset)
 {
 	struct dir *d = e->dir;
-	int fd = entry_open_file(e, O_RDONLY);
-	int64_t n;
+	unsigned n = 0;
+
+	if (code == -EIO) {
+		mutex_lock(&d->store->mutex);
+		n = ++d->bad_reads;
+		mutex_unlock(&d->store->mutex);
+	}
+	if (code == -ENOENT || code == -ESTALE ||
+	    (code == -EIO && n <= MAX_BAD_READS))
+		check_bad(e, offset);
+	else
+		dir_failed(d, code, "read");
+}
+
+void check_passed_locked(struct entry *e)
+{
+	if (e->doomed || e->verified)
+		return;
+	e->verified = true;
+	e->dir->n_unverified--;
+}
+
+static int open_file(const struct entry *e, bool *direct)
+{
+	int fd = *direct ? entry_open_file(e, O_RDONLY | O_DIRECT) : -EINVAL;
+
+	if (fd != -EINVAL)
+		return fd;
+	*direct = false; /* not on this file system */
+	return entry_open_file(e, O_RDONLY);
+}
+
+/* Bytes of a page, from the disk itself as long as that works.  `buf` and what
+ * is read into it are whole units. */
+static ssize_t read_page(int fd, void *buf, size_t len, uint64_t offset,
+			 bool *direct)
+{
+	size_t units = (len + DISK_UNIT - 1) / DISK_UNIT * DISK_UNIT;
+	ssize_t n;
+
+	if (*direct) {
+		n = pread(fd, buf, units, (off_t)offset);
+		if (n >= (ssize_t)len)
+			return (ssize_t)len;
+		*direct = false;
+		if (fcntl(fd, F_SETFL, 0) < 0) /* no O_DIRECT */
+			return -errno;
+	}
+	return io_read_at(fd, buf, len, (off_t)offset);
+}
+
+/* Bytes present of a page; -ECANCELED: there is no use in going on. */
+static int64_t present(struct entry *e, uint64_t page)
+{
+	struct store *s = e->dir->store;
+	int64_t len;
+
+	mutex_lock(&s->mutex);
+	len = (int64_t)entry_present(e, page * STORE_PAGE, STORE_PAGE);
+	if (s->closing || e->doomed)
+		len = -ECANCELED;
+	mutex_unlock(&s->mutex);
+	return len;
+}
+
+static int64_t check_page(struct entry *e, int fd, char *buf, uint64_t page,
+			  bool *direct)
+{
+	uint64_t offset = page * STORE_PAGE, bad;
+	int64_t len = present(e, page);
+	ssize_t n;
+
+	if (len <= 0)
+		return len;
+	n = read_page(fd, buf, (size_t)len, offset, direct);
+	if (n < 0) {
+		check_failed(e, (int)n, offset);
+		return n;
+	}
+	bad = offset + (uint64_t)n;
+	if (n == len && entry_check(e, buf, offset, (size_t)len, &bad))
+		return n;
+	check_bad(e, bad);
+	return -EBADMSG;
+}
+
+int64_t check_pages(struct entry *e, uint64_t *page, uint64_t budget,
+		    bool direct)
+{
+	int fd = open_file(e, &direct);
+	char *room, *buf;
+	uint64_t total = 0;
+	int64_t n = 0;
 
 	if (fd == -EMFILE || fd == -ENFILE)
-		return 0; /* reads still check it */
-	n = fd < 0 ? fd : check_pages(e, fd, buf);
-	if (fd >= 0)
-		close(fd);
-	if (n == -EIO)
-		dir_failed(d, -EIO, "read");
-	else if (n < 0 && n != -EBADMSG && n != -ECANCELED)
-		check_bad(e, 0);
-	mutex_lock(&d->store->mutex);
-	if (n >= 0 && !e->doomed && !e->verified) {
-		e->verified = true;
-		d->n_unverified--;
+		return fd; /* reads still check it */
+	if (fd < 0) {
+		check_failed(e, fd, 0);
+		return fd;
 	}
-	mutex_unlock(&d->store->mutex);
-	return n > 0 ? (uint64_t)n : 0;
-}
-
-/* Whether there is more to check. */
-static ssize_t check_work(struct task *t)
-{
-	struct dir *d = container_of(t, struct chore, task)->dir;
-	struct store *s = d->store;
-	char *buf = mem_alloc(STORE_PAGE);
-	struct entry *e = NULL;
-	uint64_t done = 0;
-	struct list gone;
-
-	list_init(&gone);
-	mutex_lock(&s->mutex);
-	while (done < TURN && !s->closing && (e = next_unverified_locked(d))) {
-		e->users++;
-		mutex_unlock(&s->mutex);
-		done += DISK_UNIT + check_entry(e, buf);
-		mutex_lock(&s->mutex);
-		dir_put_locked(e, &gone);
+	room = mem_alloc(STORE_PAGE + DISK_UNIT);
+	buf = room + (DISK_UNIT - (uintptr_t)room % DISK_UNIT);
+	for (; n >= 0 && *page < entry_pages(e->size) && total < budget;
+	     total += (uint64_t)n) {
+		n = check_page(e, fd, buf, *page, &direct);
+		if (n < 0)
+			break;
+		++*page;
 	}
-	mutex_unlock(&s->mutex);
-	dir_remove_all(&gone);
-	free(buf);
-	return e != NULL;
-}
-
-static void turn(struct dir *d)
-{
-	mutex_lock(&d->store->mutex);
-	d->checker->busy = true;
-	mutex_unlock(&d->store->mutex);
-	workpool_submit(d->pool, d->store->loop, &d->checker->task, check_work,
-			on_turn);
-}
-
-static void on_turn(struct task *t)
-{
-	struct chore *c = container_of(t, struct chore, task);
-	struct dir *d = c->dir;
-
-	if (!d) {
-		free(c);
-		return;
-	}
-	mutex_lock(&d->store->mutex);
-	c->busy = false;
-	mutex_unlock(&d->store->mutex);
-	if (t->status > 0)
-		turn(d);
-	else
-		log_info("cached files checked",
-			 "dir=%s files=%" PRIu64 " left=%" PRIu64, d->path,
-			 d->n_entries, d->n_unverified);
-}
-
-void check_start(struct dir *d)
-{
-	if (!d->checker || !d->n_unverified)
-		return;
-	list_push_back(d->entries.next, &d->check_at.link);
-	d->checker->busy = true;
-	d->checker->task.status = 1;
-	loop_post(d->store->loop, &d->checker->task, on_turn);
+	free(room);
+	close(fd);
+	return n < 0 ? n : (int64_t)total;
 }

@@ -169,18 +169,6 @@ static void forget_lost(struct dir *d)
 		 d->n_entries, n);
 }
 
-static void trust_all(struct dir *d)
-{
-	struct list *at = &d->entries;
-	struct entry *e;
-
-	while ((e = dir_next_locked(d, at))) {
-		e->verified = true;
-		at = &e->place.link;
-	}
-	d->n_unverified = 0;
-}
-
 /* The capacity may be less than it was. */
 static void fit(struct dir *d)
 {
@@ -230,7 +218,8 @@ int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 	atomic_init(&d->may_not_wait, true);
 	list_init(&d->entries);
 	list_init(&d->doomed);
-	list_init(&d->check_at.link);
+	list_init(&d->scrub.at.link);
+	list_init(&d->scrub.timer.link);
 	rv = workpool_new(&d->pool, "disk", s->threads);
 	if (rv)
 		return err_set(err, rv, "threads for %s: %s", d->path,
@@ -247,9 +236,8 @@ int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 	if (rv)
 		return rv;
 	find_subdirs(d, !clean);
-	if (clean)
-		trust_all(d);
-	else
+	d->sound = clean;
+	if (!clean)
 		forget_lost(d);
 	fit(d);
 	index_flush(d);
@@ -285,8 +273,10 @@ void dir_close(struct dir *d)
 	dir_remove_all(&d->doomed);
 	release_chore(d->reaper);
 	release_chore(d->checker);
+	scrub_close(d);
 	/* What nobody has checked is not to be trusted by the next either. */
-	index_close(d, d->service != OUT_OF_SERVICE && !d->n_unverified);
+	index_close(d, d->service != OUT_OF_SERVICE &&
+			       (d->sound || !d->n_unverified));
 	free_entries(d);
 	d->evictor->ops->destroy(d->evictor);
 	if (d->lock_fd >= 0)

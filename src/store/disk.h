@@ -47,13 +47,15 @@ struct entry {
 	uint32_t fills;     /* of them */
 	uint32_t grants;    /* descriptors lent */
 	uint32_t n_present; /* pages */
-	bool verified;      /* all that is present, since the unclean stop */
+	bool verified;      /* all that is present was written or compared
+			       since the start */
 	bool doomed;        /* forgotten; the file goes with the last user */
 	bool removed;       /* the file is gone; grants keep the entry */
 	bool asked;         /* let_go was called for it */
 	bool found;         /* by the sweep after an unclean stop */
 	bool moving;        /* to another tier */
 	bool nominated;     /* for a faster tier */
+	bool check_wanted;  /* a grant waits for it */
 	/* A checksum a chunk, then a bit a page. */
 	uint32_t words[];
 };
@@ -61,6 +63,26 @@ struct entry {
 struct buffer {
 	char *at;
 	size_t len, room;
+};
+
+/* Passes over all that a directory has: scrub.c. */
+enum pass { NO_PASS, UNCLEAN_PASS, SCRUB_PASS };
+
+struct scrub {
+	/* Protected by store->mutex. */
+	enum pass pass;
+	bool wanted;         /* a scrub is to follow */
+	bool due;            /* its next slice */
+	struct place at;     /* between what was seen and what was not */
+	uint64_t file, page; /* of what comes next: where to go on */
+	uint32_t seq;
+	struct buffer files; /* ids that grants wait for */
+	uint64_t rate;       /* bytes a second of this scrub; 0: no limit */
+	uint64_t cost;       /* bytes that are not reckoned with yet */
+	uint64_t begun_ms, next_ms;
+	struct store_scrub_state state;
+
+	struct timer timer; /* of the store's loop: the next slice, or pass */
 };
 
 /* Work of a directory that nobody waits for.  Its own allocation: its last
@@ -101,7 +123,9 @@ struct dir {
 	uint64_t entry_bytes, granted_bytes;
 	uint64_t leaving_bytes; /* of entry_bytes: doomed, not removed yet */
 	uint64_t n_unverified;
-	struct place check_at; /* how far the check has come */
+	bool sound; /* the last stop was clean, or all was compared since */
+	unsigned bad_reads; /* that failed with EIO */
+	struct scrub scrub;
 	uint32_t next_seq;
 	unsigned n_subdirs;
 	struct list doomed; /* of entries, for the reaper */
@@ -126,6 +150,7 @@ struct store {
 	uint8_t cluster[16];
 	unsigned threads;
 	uint64_t move_rate; /* bytes a second and directory; 0: no limit */
+	uint64_t scrub_rate, scrub_interval_ms;
 	void (*failed)(void *owner, const char *dir, const struct err *err);
 	void *owner;
 
@@ -238,6 +263,11 @@ int room_make_locked(struct dir *d, const struct evict_node *n, uint64_t need,
 		     struct list *gone, struct buffer *ask);
 void room_ask(struct store *s, struct buffer *ask);
 
+/* read.c */
+/* Compares a small file at once, if that takes no waiting for a disk; whether
+ * it is verified now.  The caller uses it. */
+bool read_verifies(struct entry *e);
+
 /* dir_open.c */
 int dir_open(struct dir *d, struct store *s, const struct store_dir *o,
 	     const struct evictor_ops *policy, struct err *err) MUST_CHECK;
@@ -275,6 +305,24 @@ void mover_kick_locked(struct dir *d);
 void mover_close(struct dir *d);
 
 /* check.c */
-void check_start(struct dir *d);
 /* The bytes at `offset` are not those that were written. */
 void check_bad(struct entry *e, uint64_t offset);
+/* A read at `offset` has failed with `code`, which is no shortage of ours: the
+ * file is damaged, or the disk is done for. */
+void check_failed(struct entry *e, int code, uint64_t offset);
+/* All that is present has been compared. */
+void check_passed_locked(struct entry *e);
+/* Compares the pages from *page on, which it moves, until `budget` bytes were
+ * read or the end is reached, from the disk itself if `direct`.  The bytes; or
+ * a code, when it is no use to go on. */
+int64_t check_pages(struct entry *e, uint64_t *page, uint64_t budget,
+		    bool direct);
+
+/* scrub.c */
+/* After the start. */
+void scrub_open(struct dir *d);
+/* A grant waits for this file to be verified. */
+void scrub_want_locked(struct entry *e);
+void scrub_kick(struct dir *d);
+/* On the store's thread. */
+void scrub_close(struct dir *d);

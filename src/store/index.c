@@ -234,10 +234,6 @@ static int64_t write_new(struct dir *d, int fd)
 		rv = -errno;
 	if (!rv && renameat(d->fd, NEW_NAME, d->fd, NAME) < 0)
 		rv = -errno;
-	/* Else the old one, which may end cleanly, comes back with the power.
-	 */
-	if (!rv && d->store->threads && fsync(d->fd) < 0)
-		rv = -errno;
 	return rv ? rv : bytes;
 }
 
@@ -260,7 +256,9 @@ static int rewrite(struct dir *d)
 	mutex_lock(&d->store->mutex);
 	d->index_bytes = (uint64_t)bytes;
 	mutex_unlock(&d->store->mutex);
-	return 0;
+	/* Else the old one, which may end cleanly, comes back with the power.
+	 */
+	return d->store->threads && fsync(d->fd) < 0 ? -errno : 0;
 }
 
 /* Whether most of the index is out of date, and there is room for a new one;
@@ -449,9 +447,9 @@ static size_t whole_record(const char *at, size_t left, struct record *r)
 	return record_crc(r, r + 1) == r->crc ? len : 0;
 }
 
-/* Skips what is damaged; the bytes of it. */
+/* Skips what is damaged; the bytes of it, the first of them at *first. */
 static size_t read_records(struct dir *d, const char *at, size_t len,
-			   bool *clean)
+			   bool *clean, size_t *first)
 {
 	struct record *r =
 		mem_alloc(sizeof(*r) + RECORD_MAX * sizeof(uint32_t));
@@ -465,7 +463,7 @@ static size_t read_records(struct dir *d, const char *at, size_t len,
 			i += n;
 		} else {
 			*clean = false;
-			bad++;
+			*first = bad++ ? *first : i;
 			i++;
 		}
 	}
@@ -502,7 +500,7 @@ static int read_index(struct dir *d, char *buf, size_t len, bool *clean,
 		      bool *again, struct err *err)
 {
 	struct header h;
-	size_t bad;
+	size_t bad, first = 0;
 	int rv = 1;
 
 	if (len >= sizeof(h)) {
@@ -513,15 +511,17 @@ static int read_index(struct dir *d, char *buf, size_t len, bool *clean,
 		return err_set(err, rv, "%s belongs to another cluster",
 			       d->path);
 	if (rv) {
-		log_warn("cache of another layout, starting empty", "dir=%s",
-			 d->path);
+		log_warn("cache of another layout, starting empty",
+			 "path=%s/" NAME " offset=0", d->path);
 		*again = true;
 		*clean = false;
 		return 0;
 	}
-	bad = read_records(d, buf + sizeof(h), len - sizeof(h), clean);
+	bad = read_records(d, buf + sizeof(h), len - sizeof(h), clean, &first);
 	if (bad)
-		log_warn("index damaged", "dir=%s bytes=%zu", d->path, bad);
+		log_warn("index damaged",
+			 "path=%s/" NAME " offset=%zu bytes=%zu", d->path,
+			 sizeof(h) + first, bad);
 	*again = bad > 0 || d->elsewhere.used > 0;
 	*clean = *clean && !d->elsewhere.used;
 	map_close(&d->elsewhere);

@@ -12,5 +12,6 @@ libstore_a_SOURCES += %D%/move.c %D%/move.h
 libstore_a_SOURCES += %D%/mover.c
 libstore_a_SOURCES += %D%/read.c
 libstore_a_SOURCES += %D%/room.c
+libstore_a_SOURCES += %D%/scrub.c
 libstore_a_SOURCES += %D%/store.c %D%/store.h
 libstore_a_SOURCES += %D%/tiers.c

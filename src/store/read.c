@@ -46,32 +46,40 @@ static void end(struct entry *e, struct list *gone)
 	mutex_unlock(&s->mutex);
 }
 
-/* What a failure to open or read means: the file has been taken from us, the
- * disk has failed, or we are out of descriptors. */
+/* What a failure to open or read means: we are out of descriptors, or the bytes
+ * are no more. */
 static ssize_t failed(struct entry *e, int code, uint64_t offset)
 {
 	if (code == -EMFILE || code == -ENFILE || code == -ENOMEM)
 		return code;
-	if (code == -ENOENT || code == -ESTALE)
-		check_bad(e, offset);
-	else
-		dir_failed(e->dir, code, "read");
+	check_failed(e, code, offset);
 	return -ENOENT;
+}
+
+/* All of it has been compared. */
+static void passed(struct entry *e)
+{
+	mutex_lock(&e->dir->store->mutex);
+	check_passed_locked(e);
+	mutex_unlock(&e->dir->store->mutex);
 }
 
 /* `n` bytes were read into `buf`, of `len`. */
 static ssize_t checked(struct entry *e, const void *buf, uint64_t offset,
-		       size_t len, ssize_t n)
+		       size_t len, ssize_t n, bool verified)
 {
 	uint64_t bad;
 
 	if (n < 0)
 		return failed(e, (int)n, offset);
 	bad = offset + (uint64_t)n;
-	if (n == (ssize_t)len && entry_check(e, buf, offset, len, &bad))
-		return n;
-	check_bad(e, bad);
-	return -ENOENT;
+	if (n != (ssize_t)len || !entry_check(e, buf, offset, len, &bad)) {
+		check_bad(e, bad);
+		return -ENOENT;
+	}
+	if (!verified && len == e->size)
+		passed(e);
+	return n;
 }
 
 /* Whole chunks around what was asked for, so that all of it is checked. */
@@ -87,7 +95,7 @@ static ssize_t read_around(struct entry *e, int fd, const struct store_req *req,
 		to = e->size;
 	buf = mem_alloc(to - from);
 	n = io_read_at(fd, buf, to - from, (off_t)from);
-	n = checked(e, buf, from, to - from, n);
+	n = checked(e, buf, from, to - from, n, false);
 	if (n >= 0) {
 		memcpy(req->buf, buf + (req->offset - from), len);
 		n = (ssize_t)len;
@@ -114,7 +122,7 @@ static ssize_t read_entry(struct entry *e, const struct store_req *req,
 		return failed(e, fd, req->offset);
 	if (verified || is_whole(e, req, len)) {
 		n = io_read_at(fd, req->buf, len, (off_t)req->offset);
-		n = checked(e, req->buf, req->offset, len, n);
+		n = checked(e, req->buf, req->offset, len, n, verified);
 	} else {
 		n = read_around(e, fd, req, len);
 	}
@@ -174,7 +182,7 @@ void store_read(struct store *s, struct store_req *req, store_done_fn done)
 
 /* Out of the page cache, or -EAGAIN. */
 static ssize_t read_cached(struct entry *e, const struct store_req *req,
-			   size_t len)
+			   size_t len, bool verified)
 {
 	struct iovec to = { .iov_base = req->buf, .iov_len = len };
 	struct dir *d = e->dir;
@@ -190,7 +198,21 @@ static ssize_t read_cached(struct entry *e, const struct store_req *req,
 	close(fd);
 	if (n != (ssize_t)len)
 		return -EAGAIN;
-	return checked(e, req->buf, req->offset, len, n);
+	return checked(e, req->buf, req->offset, len, n, verified);
+}
+
+bool read_verifies(struct entry *e)
+{
+	struct store_req req = { .offset = 0 };
+	ssize_t n;
+
+	if (e->size > AT_ONCE ||
+	    !atomic_load_explicit(&e->dir->may_not_wait, memory_order_relaxed))
+		return false;
+	req.buf = mem_alloc(e->size);
+	n = read_cached(e, &req, e->size, false);
+	free(req.buf);
+	return n == (ssize_t)e->size;
 }
 
 ssize_t store_try_read(struct store *s, struct store_req *req)
@@ -207,7 +229,7 @@ ssize_t store_try_read(struct store *s, struct store_req *req)
 	n = -EAGAIN;
 	if (len <= AT_ONCE && (verified || is_whole(e, req, len)) &&
 	    atomic_load_explicit(&e->dir->may_not_wait, memory_order_relaxed))
-		n = read_cached(e, req, len);
+		n = read_cached(e, req, len, verified);
 	end(e, &gone);
 	if (!list_empty(&gone))
 		dir_reap(e->dir, &gone);

@@ -79,6 +79,8 @@ int store_open(struct store **out, const struct store_options *options,
 		memcpy(s->cluster, options->cluster, sizeof(s->cluster));
 	s->threads = options->threads;
 	s->move_rate = options->move_rate;
+	s->scrub_rate = options->scrub_rate;
+	s->scrub_interval_ms = options->scrub_interval_ms;
 	s->failed = options->failed;
 	s->owner = options->owner;
 	mutex_init(&s->mutex);
@@ -93,7 +95,7 @@ int store_open(struct store **out, const struct store_options *options,
 		return rv;
 	}
 	for (i = 0; i < s->n_dirs; i++)
-		check_start(&s->dirs[i]);
+		scrub_open(&s->dirs[i]);
 	*out = s;
 	return 0;
 }
@@ -208,15 +210,43 @@ static int grant_locked(struct entry *e)
 	return 0;
 }
 
+/* The caller uses a file that could be granted if it were verified: if that
+ * takes longer, it is for another time. */
+static int grant_verified(struct entry *e)
+{
+	bool verified = read_verifies(e);
+	struct dir *d = e->dir;
+	struct list gone;
+	int rv;
+
+	list_init(&gone);
+	mutex_lock(&d->store->mutex);
+	rv = e->doomed ? -EAGAIN : grant_locked(e);
+	if (!verified)
+		scrub_want_locked(e);
+	dir_put_locked(e, &gone);
+	mutex_unlock(&d->store->mutex);
+	dir_reap(d, &gone);
+	if (!verified)
+		scrub_kick(d);
+	return rv;
+}
+
 int store_grant(struct store *s, uint64_t file)
 {
+	bool unverified;
 	struct entry *e;
 	int rv, fd;
 
 	mutex_lock(&s->mutex);
 	e = map_get(&s->files, file);
 	rv = e ? grant_locked(e) : -EAGAIN;
+	unverified = e && !e->verified && entry_complete(e) && !e->fills;
+	if (unverified)
+		e->users++;
 	mutex_unlock(&s->mutex);
+	if (unverified)
+		rv = grant_verified(e);
 	if (rv)
 		return rv;
 	/* The grant keeps the entry. */
@@ -326,7 +356,8 @@ static void add_dir_locked(const struct dir *d, struct store_totals *out)
 	t->used += used;
 	out->capacity += d->capacity;
 	out->used += used;
-	out->unverified += d->n_unverified;
+	if (!d->sound)
+		out->unverified += d->n_unverified;
 	if (d->in_memory) {
 		out->memory_capacity += d->capacity;
 		out->memory_used += used;

@@ -49,6 +49,9 @@ struct store_options {
 	 * its own.  NULL: no check in the background, removals at once, nothing
 	 * moves. */
 	struct loop *loop;
+	/* How fast a directory is scrubbed, bytes a second, 0: no limit; and
+	 * how often, 0: when store_scrub() says so. */
+	uint64_t scrub_rate, scrub_interval_ms;
 	/* Called on any thread when a directory goes out of service. */
 	void (*failed)(void *owner, const char *dir, const struct err *err);
 	void *owner;
@@ -87,9 +90,9 @@ struct store_req {
 };
 
 /* The bytes read, each chunk that lies in them whole checked against its
- * checksum, and the others too until the file was checked since the last
- * unclean stop; -ENOENT if the first page is not present (a later one that is
- * not ends the read early), or proves to be damaged and so is no more. */
+ * checksum, and the others too until all of the file was written or checked
+ * since the start; -ENOENT if the first page is not present (a later one that
+ * is not ends the read early), or proves to be damaged and so is no more. */
 void store_read(struct store *s, struct store_req *req, store_done_fn done);
 
 /* The same at once, if that takes no waiting for a disk, else -EAGAIN; no
@@ -112,10 +115,10 @@ void store_touch(struct store *s, uint64_t file);
 
 /*
  * A read-only descriptor, the caller's, to be sent with SCM_RIGHTS: of a file
- * that is complete and verified since the last unclean stop, else -EAGAIN;
- * -EBUSY when grants hold half the room.  From the first grant until as many
- * releases, the file's space counts as used, evicted or not, and nothing in it
- * changes.
+ * that is complete, and was all written or checked since the start, else
+ * -EAGAIN, and it is checked soon; -EBUSY when grants hold half the room.  From
+ * the first grant until as many releases, the file's space counts as used,
+ * evicted or not, and nothing in it changes.
  */
 int store_grant(struct store *s, uint64_t file);
 void store_release(struct store *s, uint64_t file);
@@ -159,9 +162,28 @@ struct store_totals {
 	struct store_tier tiers[N_TIERS];
 	/* Of these, in directories that lie in memory. */
 	uint64_t memory_capacity, memory_used;
+	uint64_t scrubbed_files, scrubbed_bytes; /* by all passes */
 };
 
 void store_totals(struct store *s, struct store_totals *out);
+
+/*
+ * The scrubber: reads all that is there from the disks, as fast as it may and
+ * no faster, drops what is not what was written, and says so in the log.
+ */
+struct store_scrub_state {
+	unsigned running;      /* directories */
+	uint64_t passes;       /* ended, of all directories, since the start */
+	uint64_t files, bytes; /* checked in this pass, or the last */
+	uint64_t damaged;      /* files of them, dropped */
+	uint64_t to_do;        /* bytes left to check in this pass */
+};
+
+/* Begins a pass in each directory that has none under way; with `rate` bytes a
+ * second each instead of what the options say, if it is not 0.  On the thread
+ * that has opened the store. */
+void store_scrub(struct store *s, uint64_t rate);
+void store_scrub_state(struct store *s, struct store_scrub_state *out);
 
 /* What to tell the master: calls fn for each file that gained its first page,
  * became complete, or lost its last since the previous call, or with `all` for

@@ -45,6 +45,8 @@ void store_start(void)
 		.cluster = f.cluster,
 		.evictor = f.evictor,
 		.threads = f.threads,
+		.scrub_rate = f.scrub_rate,
+		.scrub_interval_ms = f.scrub_interval_ms,
 		.loop = f.loop,
 		.failed = on_failed,
 	};

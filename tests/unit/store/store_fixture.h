@@ -17,8 +17,9 @@ struct fixture {
 	uint64_t capacity;
 	const char *evictor;
 	const uint8_t *cluster; /* NULL: as the directory knows */
-	unsigned threads;       /* 0: on a simulated loop */
-	unsigned failures;      /* of directories, as reported */
+	uint64_t scrub_rate, scrub_interval_ms;
+	unsigned threads;  /* 0: on a simulated loop */
+	unsigned failures; /* of directories, as reported */
 	uint64_t let_go[64];
 	size_t n_let_go;
 };

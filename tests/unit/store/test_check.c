@@ -18,7 +18,7 @@ static struct store_totals totals(void)
 static void unclean_files_are_not_granted_until_checked(
 	void **state ATTR_UNUSED)
 {
-	fill(1, 4096);
+	fill(1, 300 * KIB);
 	store_crash();
 	store_start();
 	assert_int_equal(totals().unverified, 1);
@@ -27,6 +27,49 @@ static void unclean_files_are_not_granted_until_checked(
 	assert_int_equal(totals().unverified, 0);
 	close(store_grant(f.store, 1));
 	store_release(f.store, 1);
+}
+
+static void small_files_are_checked_when_they_are_wanted(
+	void **state ATTR_UNUSED)
+{
+	int fd;
+
+	fill(1, 4096);
+	fill(2, 4096);
+	store_crash();
+	flip_bit(backing_path(2), 100);
+	store_start();
+	fd = store_grant(f.store, 1);
+	assert_true(fd >= 0);
+	close(fd);
+	store_release(f.store, 1);
+	assert_int_equal(store_grant(f.store, 2), -EAGAIN);
+	assert_int_equal(totals().corrupt, 1);
+	assert_int_equal(totals().unverified, 0);
+}
+
+static void after_a_clean_stop_nothing_is_lent_unseen(void **state ATTR_UNUSED)
+{
+	fill(1, 3 * MIB);
+	fill(2, 3 * MIB);
+	fill(3, MIB);
+	store_stop();
+	flip_bit(backing_path(2), 2 * MIB + 7);
+	store_start();
+	sim_run(f.loop, 1000);
+	/* Nobody reads all of a large cache at each start. */
+	assert_int_equal(totals().corrupt, 0);
+	assert_int_equal(store_grant(f.store, 1), -EAGAIN);
+	assert_int_equal(store_grant(f.store, 2), -EAGAIN);
+	sim_run(f.loop, 0);
+	close(store_grant(f.store, 1));
+	store_release(f.store, 1);
+	assert_int_equal(store_grant(f.store, 2), -EAGAIN);
+	assert_int_equal(totals().corrupt, 1);
+	/* Who reads all of it sees all of it. */
+	assert_int_equal(read_all(3, MIB), MIB);
+	close(store_grant(f.store, 3));
+	store_release(f.store, 3);
 }
 
 static void the_check_drops_what_is_wrong(void **state ATTR_UNUSED)
@@ -122,6 +165,8 @@ static void a_half_filled_file_is_checked_and_completed(
 }
 
 TEST_MAIN(TEST_WITH(unclean_files_are_not_granted_until_checked),
+	  TEST_WITH(small_files_are_checked_when_they_are_wanted),
+	  TEST_WITH(after_a_clean_stop_nothing_is_lent_unseen),
 	  TEST_WITH(the_check_drops_what_is_wrong),
 	  TEST_WITH(until_then_each_read_checks_whole_chunks),
 	  TEST_WITH(what_is_lost_is_found_out_at_the_start),

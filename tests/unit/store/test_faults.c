@@ -246,16 +246,36 @@ static void eio_of_a_length(void **state ATTR_UNUSED)
 	assert_int_equal(f.failures, 1);
 }
 
-static void eio_of_a_read(void **state ATTR_UNUSED)
+static void a_bad_sector_costs_its_file(void **state ATTR_UNUSED)
 {
 	fill(1, 100 * KIB);
 	fill(2, 100 * KIB);
 	fail_from_now(PREAD, 0, EIO);
 	assert_int_equal(read_all(1, 100 * KIB), -ENOENT);
+	fault.on = false;
+	assert_int_equal(f.failures, 0);
+	assert_int_equal(totals().corrupt, 1);
+	assert_null(backing_path(1));
+	assert_int_equal(read_all(2, 100 * KIB), 100 * KIB);
+	assert_int_equal(fill(1, 100 * KIB), 100 * KIB);
+	assert_int_equal(read_all(1, 100 * KIB), 100 * KIB);
+}
+
+static void a_disk_that_cannot_read_goes_out(void **state ATTR_UNUSED)
+{
+	uint64_t i;
+
+	for (i = 0; i < 20; i++)
+		fill(i, 100 * KIB);
+	fail_from_now(PREAD, 0, EIO);
+	for (i = 0; i < 17; i++) {
+		assert_int_equal(f.failures, 0);
+		assert_int_equal(read_all(i, 100 * KIB), -ENOENT);
+	}
 	assert_int_equal(f.failures, 1);
 	fault.on = false;
-	assert_int_equal(read_all(2, 100 * KIB), -ENOENT);
-	assert_int_equal(fill(3, 100 * KIB), -ENOSPC);
+	assert_int_equal(read_all(18, 100 * KIB), -ENOENT);
+	assert_int_equal(fill(30, 100 * KIB), -ENOSPC);
 }
 
 static void a_disk_that_fails_at_the_start(enum call call, int error)
@@ -353,8 +373,9 @@ TEST_MAIN(FAULT_TEST(a_disk_that_was_full_is_tried_again),
 	  FAULT_TEST(no_space_for_the_index),
 	  FAULT_TEST(short_writes_of_the_index), FAULT_TEST(eio_of_a_write),
 	  FAULT_TEST(eio_of_an_open), FAULT_TEST(eio_of_a_length),
-	  FAULT_TEST(eio_of_a_read), FAULT_TEST(eio_at_the_start),
-	  FAULT_TEST(no_space_at_the_start),
+	  FAULT_TEST(a_bad_sector_costs_its_file),
+	  FAULT_TEST(a_disk_that_cannot_read_goes_out),
+	  FAULT_TEST(eio_at_the_start), FAULT_TEST(no_space_at_the_start),
 	  FAULT_TEST(too_many_files_is_not_the_disks_fault),
 	  FAULT_TEST(granted_files_of_a_failed_disk_can_be_let_go),
 	  FAULT_TEST(any_failure_anywhere))
