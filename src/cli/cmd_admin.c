@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -72,6 +73,18 @@ static void print_strings(struct cli *cli, const char *what,
 			a->at[i].ptr);
 }
 
+/* By the clock of this machine, which is not the master's. */
+static double seconds_since(uint64_t wall_ms)
+{
+	struct timespec now;
+	double since;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	since = (double)now.tv_sec + (double)now.tv_nsec / 1e9 -
+		(double)wall_ms / 1e3;
+	return since > 0 ? since : 0;
+}
+
 static void print_worker(struct cli *cli, const struct worker_info *w)
 {
 	char capacity[32], used[32];
@@ -79,9 +92,10 @@ static void print_worker(struct cli *cli, const struct worker_info *w)
 
 	text_size(capacity, sizeof(capacity), w->capacity);
 	text_size(used, sizeof(used), w->used);
-	fprintf(cli->out, "worker %u: %s, %.*s, %s of %s used", w->id,
-		w->live ? "live" : "lost", (int)w->host.len, w->host.ptr, used,
-		capacity);
+	fprintf(cli->out,
+		"worker %u: %s, %.*s, %s of %s used, heartbeat %.1f s ago",
+		w->id, w->live ? "live" : "lost", (int)w->host.len, w->host.ptr,
+		used, capacity, seconds_since(w->last_heartbeat_ms));
 	for (i = 0; i < w->addresses.n; i++)
 		fprintf(cli->out, ", %.*s", (int)w->addresses.at[i].len,
 			w->addresses.at[i].ptr);

@@ -201,7 +201,8 @@ static void try_another(struct client_call *call, int code)
 		call->unreached++;
 	w = workers_find(c, call->worker);
 	if (w && !p->answered && w->rpc == p->client) {
-		worker_in_vain(w);
+		if (worker_in_vain(w))
+			call->tries = 0; /* the next one at once */
 		worker_next_address(w, code);
 	}
 	workers_refresh(c);

@@ -109,8 +109,9 @@ struct rpc_client *worker_rpc(struct worker *w);
 bool worker_is_local(const struct worker *w);
 /* Could not be reached: another address the next time, perhaps. */
 void worker_next_address(struct worker *w, int code);
-/* Was tried in vain; after a second of that it is away. */
-void worker_in_vain(struct worker *w);
+/* Was tried in vain; after a second of that it is away: whether it is so now,
+ * and was not before. */
+bool worker_in_vain(struct worker *w);
 /* Who would be asked for the block if nobody were away; 0: there is nobody. */
 uint32_t workers_home(const struct client *c, struct block_id block);
 

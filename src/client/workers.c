@@ -230,15 +230,17 @@ static void on_watch(void *owner, bool away)
 }
 
 /* Others would fetch what it has: it gets long enough to start again. */
-void worker_in_vain(struct worker *w)
+bool worker_in_vain(struct worker *w)
 {
 	uint64_t now_ms = loop_now_ms(w->client->loop);
 
 	if (!w->vain_ms || now_ms - w->last_vain_ms > FRESH_VAIN_MS)
 		w->vain_ms = now_ms;
 	w->last_vain_ms = now_ms;
-	if (!w->away && w->rpc && now_ms - w->vain_ms >= VAIN_MS)
-		rpc_client_doubt(w->rpc);
+	if (w->away || !w->rpc || now_ms - w->vain_ms < VAIN_MS)
+		return false;
+	rpc_client_doubt(w->rpc);
+	return true;
 }
 
 /* It may have forgotten what it granted. */

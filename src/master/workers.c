@@ -189,9 +189,9 @@ uint64_t workers_register(struct workers *w, uint32_t id,
 		new_epoch(w);
 	log_info("worker registered",
 		 "worker=%" PRIu32 " address=%s capacity=%" PRIu64
-		 " epoch=%" PRIu64,
+		 " epoch=%" PRIu64 " kept_reports=%d",
 		 id, k->n_addresses ? k->addresses[0] : "", k->capacity,
-		 w->epoch);
+		 w->epoch, k->heard > 0);
 	return k->heard;
 }
 

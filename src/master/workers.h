@@ -20,7 +20,7 @@
 #include "rpc/method.h"
 
 #define WORKERS_HEARTBEAT_MS 1000
-#define WORKERS_DEAD_MS      9500 /* noticed within 500 ms more */
+#define WORKERS_DEAD_MS      9000 /* noticed within 500 ms more */
 
 struct workers_options {
 	struct loop *loop;

@@ -38,7 +38,8 @@ SLOW = ("test_hundreds_of_gets_are_in_flight_on_one_loop",
         "test_keys_that_expire_are_renewed_in_use",
         "test_a_restarted_server_is_waited_for",
         "test_the_doctor_names",
-        "test_explain_names_the_want_of_workers")
+        "test_explain_names_the_want_of_workers",
+        "test_a_worker_that_is_away_costs_one_hop")
 
 
 def pytest_collection_modifyitems(items):

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import uuid
 
 from rgw import ACCESS_KEY, SECRET_KEY, clean_env
@@ -187,6 +188,69 @@ class Started:
             return f.read()[-n:].decode(errors="replace")
 
 
+class Node:
+    """Roles of a cluster with a state directory of their own, on a host of
+    their own (hosts.py) or on this one."""
+
+    def __init__(self, cluster, name, host):
+        self.cluster = cluster
+        self.name = name
+        self.host = host
+        self.dir = os.path.join(cluster.dir, name)
+        self.state = os.path.join(self.dir, "state")
+        self.mountpoint = os.path.join(self.dir, "mnt")
+        os.makedirs(self.mountpoint)
+        self.argv = []
+        self.started = None
+        self.ready = {}
+
+    def start(self, role, *more, wait=True):
+        """One role, or several; `wait_ready()` is yours without `wait`."""
+        self.argv = ["--role=" + role, "--state", self.state, *more]
+        if "master" not in role.split(","):
+            self.argv += ["--master", self.cluster.master]
+        if "fuse" in role.split(","):
+            self.argv.append(self.mountpoint)
+        return self.restart(wait)
+
+    def restart(self, wait=True):
+        """With the arguments of before."""
+        self.started = self.cluster.spawn(*self.argv, host=self.host)
+        return self.wait_ready() if wait else self
+
+    def wait_ready(self):
+        self.ready = self.started.wait_ready()
+        return self
+
+    @property
+    def pid(self):
+        """Of a role that is alone; of several, and of fuse, the parent's."""
+        return self.started.pid
+
+    def pids(self):
+        return [self.pid] + descendants(self.pid)
+
+    def signal(self, number):
+        for pid in self.pids():
+            os.kill(pid, number)
+
+    def kill(self):
+        """kill -9 of all of it, at once."""
+        self.signal(signal.SIGKILL)
+        self.started.process.wait(10)
+        self.cluster.started.remove(self.started)
+
+    def metrics(self, role="worker"):
+        """What the process counts, by name with labels."""
+        url = "http://%s/metrics" % self.ready[role + ".http"]
+        with urllib.request.urlopen(url, timeout=10) as r:
+            return {name: float(value) for name, value in re.findall(
+                r"^(\w+(?:{[^}]*})?) (\S+)$", r.read().decode(), re.M)}
+
+    def at(self, *parts):
+        return os.path.join(self.mountpoint, *parts)
+
+
 class Cluster:
     def __init__(self, path, program=None):
         self.dir = path
@@ -198,6 +262,8 @@ class Cluster:
         self.ready = {}
         self.logs = 0
         self.separate = False
+        self.key = None  # path of the cluster's key, for several nodes
+        self.master = None  # its address for them, by master_node()
         os.makedirs(self.mountpoint, exist_ok=True)
 
     def env(self, **more):
@@ -205,15 +271,18 @@ class Cluster:
         for k in [k for k in env if k.startswith("ACACHED_")]:
             del env[k]
         env[MARK] = self.mark
+        if self.key:
+            env["ACACHED_CLUSTER_KEY_FILE"] = self.key
         env.update(more)
         return env
 
     # starting and ending
 
-    def spawn(self, *argv, env=None):
+    def spawn(self, *argv, env=None, host=None):
         """Starts acached with these arguments; wait_ready() is yours."""
         self.logs += 1
-        s = Started([self.program] + list(argv), env or self.env(),
+        argv = [self.program] + list(argv)
+        s = Started(host.argv(argv) if host else argv, env or self.env(),
                     os.path.join(self.dir, "acached.%d.log" % self.logs))
         self.started.append(s)
         return s
@@ -246,6 +315,39 @@ class Cluster:
         for s in others:
             self.ready.update(s.wait_ready(seconds))
         return self
+
+    # several nodes
+
+    def master_node(self, *more, listen="127.0.0.1:0"):
+        """A master alone, whose state directory is the cluster's."""
+        self.key = os.path.join(self.dir, "key")
+        with open(self.key, "w", opener=lambda p, f: os.open(p, f, 0o600)) \
+                as f:
+            f.write(os.urandom(32).hex())
+        node = Node(self, "master", None)
+        node.state = self.state
+        node.start("master", "--set", "master.listen=" + listen, *more)
+        self.master = node.ready["master"]  # the last one
+        return node
+
+    def worker_node(self, name, *more, host=None, wait=True):
+        node = Node(self, name, host)
+        here = host.address if host else "127.0.0.1"
+        return node.start("worker", "--set", "worker.listen=%s:0" % here,
+                          "--set", "worker.http=%s:0" % here, *more, wait=wait)
+
+    def fuse_node(self, name, *more, host=None, wait=True):
+        return Node(self, name, host).start(
+            "fuse", "--set", "fuse.http=127.0.0.1:0", *more, wait=wait)
+
+    def workers(self):
+        """What `admin report` says of them, by id."""
+        return {w["id"]: w for w in self.admin_json("report")["workers"]}
+
+    def wait_workers(self, live, seconds=30):
+        def count():
+            return sum(w["live"] for w in self.workers().values()) == live
+        wait_for("%d workers live" % live, count, seconds)
 
     def pids(self):
         return marked(self.mark)

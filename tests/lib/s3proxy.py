@@ -579,12 +579,12 @@ def die_with_parent():
 class S3Proxy:
     """A proxy in a process of its own."""
 
-    def __init__(self, upstream, keep=False, log=None):
+    def __init__(self, upstream, keep=False, log=None, host="127.0.0.1"):
         self.upstream = upstream
         err = open(log, "ab") if log else None
         self.process = subprocess.Popen(
             [sys.executable, os.path.abspath(__file__), "--upstream",
-             upstream.replace("http://", "")],
+             upstream.replace("http://", ""), "--listen", host + ":0"],
             stdout=subprocess.PIPE, stderr=err, stdin=subprocess.DEVNULL,
             start_new_session=keep,
             preexec_fn=None if keep else die_with_parent)
@@ -594,7 +594,7 @@ class S3Proxy:
         if len(words) != 3:
             raise RuntimeError("s3proxy did not start")
         self.port, self.control_port = int(words[1]), int(words[2])
-        self.endpoint = "http://127.0.0.1:%d" % self.port
+        self.endpoint = "http://%s:%d" % (host, self.port)
         self.pid = self.process.pid
 
     def ask(self, method, path, body=None):
