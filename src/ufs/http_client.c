@@ -16,7 +16,12 @@
 #include "runtime/watch.h"
 
 /* The server may close what has been idle for longer (S3: some 20 s). */
-enum { MAX_IDLE_S = 20, RECEIVE_BUFFER = 128 << 10, HAPPY_EYEBALLS_MS = 25 };
+enum {
+	MAX_IDLE_S = 20,
+	RECEIVE_BUFFER = 128 << 10,
+	HAPPY_EYEBALLS_MS = 25,
+	TICK_MS = 500, /* how often is looked for silence */
+};
 
 /*
  * A socket of curl's and its watch.  Curl wants it watched for each request
@@ -49,8 +54,11 @@ struct http_client {
 	bool answered; /* the name of the server is known by now */
 	char *ca_file;
 	unsigned connect_timeout_ms, stall_s;
+	struct timer tick; /* runs while any is active */
+	uint64_t tick_ms;  /* when it is due */
 
 	struct list queue;  /* of requests that wait for their turn */
+	struct list active; /* of requests that curl has */
 	struct list ended;  /* of requests that were cancelled */
 	struct list idle;   /* of handles */
 	struct map sockets; /* by descriptor */
@@ -195,6 +203,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *owner)
 	size_t len = size * n, end = len;
 	char line[512];
 
+	r->moved_ms = loop_now_ms(r->client->loop);
 	while (end && (data[end - 1] == '\n' || data[end - 1] == '\r' ||
 		       data[end - 1] == ' '))
 		end--;
@@ -218,6 +227,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *owner)
 {
 	struct http_req *r = owner;
 
+	r->moved_ms = loop_now_ms(r->client->loop);
 	if (r->cancelled || !r->on_body(r, data, size * n))
 		return 0;
 	return r->cancelled ? 0 : size * n;
@@ -286,8 +296,6 @@ static struct http_handle *handle_new(struct http_client *c)
 	set_long(e, CURLOPT_MAXAGE_CONN, MAX_IDLE_S);
 	set_long(e, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, HAPPY_EYEBALLS_MS);
 	set_long(e, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_timeout_ms);
-	set_long(e, CURLOPT_LOW_SPEED_LIMIT, 1);
-	set_long(e, CURLOPT_LOW_SPEED_TIME, (long)c->stall_s);
 	set_ptr(e, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
 	if (c->ca_file)
 		set_ptr(e, CURLOPT_CAINFO, c->ca_file);
@@ -334,6 +342,15 @@ static void set_method(struct http_handle *h, const struct http_req *r)
 	}
 }
 
+static void on_tick(struct timer *t);
+
+static void start_tick(struct http_client *c)
+{
+	c->tick_ms = loop_now_ms(c->loop) + TICK_MS;
+	loop_timer_stop(&c->tick);
+	loop_timer_start(c->loop, &c->tick, TICK_MS, on_tick);
+}
+
 /* Gives a request to curl. */
 static void start(struct http_client *c, struct http_req *r)
 {
@@ -356,7 +373,10 @@ static void start(struct http_client *c, struct http_req *r)
 	set_ptr(h->easy, CURLOPT_WRITEDATA, r);
 	set_ptr(h->easy, CURLOPT_PRIVATE, r);
 	r->handle = h;
-	list_init(&r->link);
+	r->moved_ms = loop_now_ms(c->loop);
+	if (list_empty(&c->active))
+		start_tick(c);
+	list_push_back(&c->active, &r->link);
 	c->in_flight++;
 	must(curl_multi_add_handle(c->multi, h->easy));
 }
@@ -430,6 +450,11 @@ static void finish(struct http_req *r, CURLcode code)
 
 	r->retry = false;
 	r->error[0] = '\0';
+	if (r->stalled && code == CURLE_OK) {
+		code = CURLE_OPERATION_TIMEDOUT;
+		snprintf(h->error, sizeof(h->error),
+			 "nothing came for %u seconds", c->stall_s);
+	}
 	if (code == CURLE_OK && !r->head_ended)
 		code = CURLE_PARTIAL_FILE; /* curl is content with half a head
 					    */
@@ -472,6 +497,7 @@ static void destroy(struct http_client *c)
 	}
 	map_close(&c->sockets);
 	loop_timer_stop(&c->timer);
+	loop_timer_stop(&c->tick);
 	curl_global_cleanup();
 	free(c->ca_file);
 	free(c);
@@ -512,6 +538,31 @@ static void on_timer(struct timer *t)
 	c->busy++;
 	must(curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0,
 				      &running));
+	leave(c);
+}
+
+/* Ends what has been silent for too long.  That it was not looked at, because
+ * this thread did not run, is no silence. */
+static void on_tick(struct timer *t)
+{
+	struct http_client *c = container_of(t, struct http_client, tick);
+	uint64_t now = loop_now_ms(c->loop), late = now - c->tick_ms;
+	struct list *link, *next;
+	struct http_req *r;
+
+	for (link = c->active.next; link != &c->active; link = next) {
+		next = link->next;
+		r = list_entry(link, struct http_req, link);
+		r->moved_ms += late > TICK_MS ? late : 0;
+		if (now < r->moved_ms + c->stall_s * UINT64_C(1000))
+			continue;
+		r->stalled = true;
+		list_remove(link);
+		list_push_back(&c->ended, link);
+	}
+	c->busy++;
+	if (!list_empty(&c->active))
+		start_tick(c);
 	leave(c);
 }
 
@@ -588,6 +639,8 @@ struct http_client *http_client_new(const struct http_config *config)
 	c->stall_s = config->stall_s;
 	c->ca_file = config->ca_file ? mem_str(config->ca_file) : NULL;
 	list_init(&c->queue);
+	list_init(&c->active);
+	list_init(&c->tick.link);
 	list_init(&c->ended);
 	list_init(&c->idle);
 	list_init(&c->timer.link);
@@ -630,7 +683,7 @@ void http_submit(struct http_client *c, struct http_req *r)
 	r->client = c;
 	r->handle = NULL;
 	r->fields = NULL;
-	r->cancelled = r->head_ended = false;
+	r->cancelled = r->head_ended = r->stalled = false;
 	clear_answer(&r->answer);
 	list_push_back(&c->queue, &r->link);
 	if (!c->busy) /* else we may be inside of curl; leave() does it */

@@ -6,7 +6,7 @@
  * connections are kept and reused, never more than `max_in_flight` at once (the
  * others wait in line), TLS is verified, proxies of the environment are not
  * used, redirects are not followed.  A request fails with -ETIMEDOUT if it
- * cannot connect in time or if nothing moves for `stall_s`.
+ * cannot connect in time or if nothing comes for `stall_s`.
  *
  * All on the loop's thread; all callbacks too.  Times are in the unit of their
  * name.  Source of curl's traps: its documentation and measurement.
@@ -76,7 +76,8 @@ struct http_req {
 	struct http_client *client;
 	struct http_handle *handle;
 	struct curl_slist *fields;
-	bool cancelled, head_ended;
+	bool cancelled, head_ended, stalled;
+	uint64_t moved_ms; /* when a byte of it came last */
 };
 
 struct http_client *http_client_new(const struct http_config *c);

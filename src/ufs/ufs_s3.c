@@ -598,6 +598,8 @@ static bool on_bytes(struct s3_call *call, const void *data, size_t len)
 	struct ufs_req *req = op->req;
 	size_t at = (size_t)(call->from + call->received - req->offset);
 
+	if (!req->stat.version.len && take_stat(op))
+		return false;
 	memcpy((char *)req->buf + at, data, len);
 	/* Where they can be checked, not before they are. */
 	if (req->progress && !call->digest.kind)
@@ -653,6 +655,7 @@ static void s3_read(struct ufs *u, struct ufs_req *req, ufs_done_fn done)
 	struct op *op = op_get(to_s3(u), req, done);
 
 	op->call.version = req->version;
+	req->stat = (struct ufs_stat){ 0 };
 	if (!req->len) {
 		start_head(op, on_beyond);
 		return;

@@ -10,6 +10,9 @@
 /* Files that nobody uses but are still known. */
 #define MAX_IDLE 65536
 
+/* How long a failure is told to who asks again. */
+#define FAILED_MS 250
+
 struct file *file_get(struct worker *w, uint64_t id)
 {
 	struct file *f = map_get(&w->files.by_id, id);
@@ -34,6 +37,7 @@ static void forget(struct file *f)
 {
 	if (map_get(&f->w->files.by_id, f->id) == f)
 		map_remove(&f->w->files.by_id, f->id);
+	free(f->failure);
 	free(f->path);
 	free(f);
 }
@@ -157,6 +161,22 @@ bool file_know(struct file *f, struct file_wait *wait)
 void file_forget_wait(struct file_wait *wait)
 {
 	list_remove(&wait->link);
+}
+
+void file_failed(struct file *f, int code, const struct err *err)
+{
+	if (!f->failure)
+		f->failure = mem_alloc(sizeof(*f->failure));
+	*f->failure = *err;
+	f->failure->code = code;
+	f->failed_ms = loop_now_ms(f->w->loop);
+}
+
+const struct err *file_failure(const struct file *f)
+{
+	return f->failure && loop_now_ms(f->w->loop) < f->failed_ms + FAILED_MS
+		       ? f->failure
+		       : NULL;
 }
 
 bool file_is_empty(const struct worker *w, uint64_t id)

@@ -293,6 +293,12 @@ static bool ask_again(struct flight *fl)
 	return true;
 }
 
+/* As far as it is told, the file has the length that the master knows. */
+static bool is_as_long(const struct flight *fl, const struct ufs_req *req)
+{
+	return !req->stat.version.len || req->stat.size == fl->file->length;
+}
+
 static void on_ufs(struct ufs_req *req, ssize_t n)
 {
 	struct flight *fl = container_of(req, struct flight, ufs);
@@ -305,6 +311,11 @@ static void on_ufs(struct ufs_req *req, ssize_t n)
 		code = err_set(&err, ERR_CHANGED,
 			       "%s: ends at %" PRIu64 ", not %" PRIu64,
 			       fl->file->path, fl->offset + (uint64_t)n,
+			       fl->file->length);
+	else if (n >= 0 && !is_as_long(fl, req))
+		code = err_set(&err, ERR_CHANGED,
+			       "%s: has %" PRIu64 " bytes, not %" PRIu64,
+			       fl->file->path, req->stat.size,
 			       fl->file->length);
 	if (!code) {
 		fetched(fl, SOURCE_UFS);
@@ -321,6 +332,8 @@ static void on_ufs(struct ufs_req *req, ssize_t n)
 		log_warn("fetch failed",
 			 "file=%" PRIu64 " path=%s error=\"%s\"", fl->file->id,
 			 fl->file->path, err.msg);
+	if (code == -EIO)
+		file_failed(fl->file, code, &err);
 	failed(fl, code, &err);
 }
 
@@ -328,6 +341,8 @@ static void on_ufs_progress(struct ufs_req *req, size_t n)
 {
 	struct flight *fl = container_of(req, struct flight, ufs);
 
+	if (!is_as_long(fl, req))
+		return; /* on_ufs() tells */
 	fl->got = n;
 	wake(fl, false, 0, NULL);
 }

@@ -260,9 +260,14 @@ static void on_set(struct set_wait *wait)
 static bool may_start(struct reader *r)
 {
 	const uint64_t ours = r->w->control.set.epoch;
+	const struct err *failure = file_failure(r->file);
 
 	if (r->peer) {
 		fail(r, -ENOENT, NULL);
+		return false;
+	}
+	if (failure) {
+		fail(r, failure->code, failure);
 		return false;
 	}
 	if (!r->knows_set) {

@@ -129,6 +129,8 @@ struct file {
 	struct list waiting; /* struct file_wait */
 	struct list flights;
 	struct upcall call;
+	struct err *failure; /* the last one, or NULL */
+	uint64_t failed_ms;
 };
 
 struct file_wait {
@@ -150,6 +152,12 @@ bool file_know(struct file *f, struct file_wait *wait);
  * told when the master has answered, or does not. */
 bool file_know_holders(struct file *f, struct file_wait *wait);
 void file_forget_wait(struct file_wait *wait);
+/* Under-storage could not be read, after all attempts: who asks again at once,
+ * as kernels do for the page that read-ahead did not bring, is told the same.
+ */
+void file_failed(struct file *f, int code, const struct err *err);
+/* NULL: it has not failed just now. */
+const struct err *file_failure(const struct file *f);
 /* It is known to have no bytes. */
 bool file_is_empty(const struct worker *w, uint64_t id);
 /* Its version is no more, or it was dropped. */

@@ -16,7 +16,7 @@ Bytes are those of response bodies sent to the client.
 
 A fault is a dict; the first that matches a request is used:
     fault   latency | status | stall | reset | reset-body | short-body |
-            stall-body | wrong-bytes
+            stall-body | wrong-bytes | wrong-length | clock | region
     kind    of request, default get; "any"
     key     a substring of the path, default any
     count   how many requests, default no end
@@ -24,13 +24,22 @@ A fault is a dict; the first that matches a request is used:
     every   only each Nth of the matching requests, default 1
     ms      for latency
     status, code      for status, default 503 SlowDown
+    headers   of the answer, {name: value}: for status instead of the server's,
+            for what passes in addition
     at      how many bytes of the body pass first, default half of them
+    by      how much is added to Content-Length, for wrong-length
+    seconds   how far ahead the clock of the server is, for clock: who signs
+            with another is refused, and who signs with it served
+    region   where the bucket is, for region: alike; `status` says how it is
+            refused, 301 or 400
+    keys    [access key, secret key] of the server, for clock and region
 """
 
 import argparse
 import asyncio
 import collections
 import ctypes
+import datetime
 import http.client
 import json
 import os
@@ -40,17 +49,23 @@ import struct
 import subprocess
 import sys
 
+import sigv4
+
 SUBRESOURCES = (b"acl", b"location", b"uploads", b"uploadId", b"versioning",
                 b"tagging", b"policy", b"cors", b"lifecycle")
 HIGH_WATER = 4 << 20
 LOG_LENGTH = 200000
 
-REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found",
+REASONS = {301: "Moved Permanently", 307: "Temporary Redirect",
+           400: "Bad Request", 403: "Forbidden", 404: "Not Found",
            412: "Precondition Failed", 416: "Range Not Satisfiable",
            429: "Too Many Requests", 500: "Internal Server Error",
            503: "Service Unavailable"}
 CODES = {429: "TooManyRequests", 500: "InternalError", 503: "SlowDown",
-         403: "AccessDenied", 404: "NoSuchKey"}
+         403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed",
+         "clock": "RequestTimeTooSkewed", 301: "PermanentRedirect", 400: "AuthorizationHeaderMalformed"}
+STATUS = {"clock": 403, "region": 400}
+MAX_SKEW_S = 900
 
 
 def header(head, name):
@@ -91,9 +106,15 @@ class Rule:
         self.after = spec.get("after", 0)
         self.every = spec.get("every", 1)
         self.ms = spec.get("ms", 0)
-        self.status = spec.get("status", 503)
-        self.code = spec.get("code", CODES.get(self.status, "Error"))
+        self.status = spec.get("status", STATUS.get(self.fault, 503))
+        self.code = spec.get("code", CODES.get(
+            self.fault, CODES.get(self.status, "Error")))
         self.at = spec.get("at")
+        self.headers = spec.get("headers", {})
+        self.by = spec.get("by", 0)
+        self.seconds = spec.get("seconds", 0)
+        self.region = spec.get("region")
+        self.keys = spec.get("keys")
         self.seen = 0
 
     def takes(self, kind, path):
@@ -106,6 +127,24 @@ class Rule:
         if self.left > 0:
             self.left -= 1
         return True
+
+    def date(self):
+        """By the clock of the server, as a field."""
+        when = sigv4.now(self.seconds)
+        return when.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n")
+
+    def is_signed_for(self, head):
+        """Whether a request fits the clock or the region that it feigns."""
+        if self.fault == "region":
+            parts = sigv4.parts_of(header(head, b"authorization").decode())
+            return parts["Credential"].split("/")[2] == self.region
+        stamp = header(head, b"x-amz-date").decode()
+        wanted = sigv4.now(self.seconds).replace(tzinfo=None)
+        told = datetime.datetime.strptime(stamp, sigv4.STAMP)
+        return abs((told - wanted).total_seconds()) < MAX_SKEW_S
+
+    def fields(self):
+        return "".join("%s: %s\r\n" % h for h in self.headers.items())
 
 
 class State:
@@ -284,6 +323,9 @@ class Body:
         if len(data) <= room:
             self.client.transport.write(data)
             return
+        if self.rule.fault == "wrong-length":
+            self.client.transport.write(data)
+            return
         first, rest = data[:max(room, 0)], data[max(room, 0):]
         if self.rule.fault == "wrong-bytes":
             if room >= 0:  # one byte, so that lengths and most bytes are right
@@ -385,6 +427,8 @@ class Client(asyncio.Protocol):
             self.cut(hard=True)
         elif rule.fault == "status":
             self.refuse(rule, head)
+        elif rule.fault in ("clock", "region"):
+            return self.pretend(rule, head)
         elif rule.fault == "latency":
             self.kept = head
             asyncio.get_running_loop().call_later(rule.ms / 1000,
@@ -401,16 +445,28 @@ class Client(asyncio.Protocol):
         if not self.transport.is_closing():
             self.start(self.kept)
 
-    def refuse(self, rule, head):
+    def pretend(self, rule, head):
+        """To be in another region, or to have another clock."""
+        if rule.is_signed_for(head):
+            self.start(sigv4.sign_again(head, *rule.keys))
+            return True
+        more = rule.date()
+        if rule.fault == "region":
+            more = "x-amz-bucket-region: %s\r\n" % rule.region
+        self.refuse(rule, head, more)
+        return True
+
+    def refuse(self, rule, head, more=""):
+        region = "<Region>%s</Region>" % rule.region if rule.region else ""
         xml = ('<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code>'
-               "<Message>injected</Message><RequestId>0</RequestId></Error>"
-               % rule.code).encode()
+               "<Message>injected</Message>%s<RequestId>0</RequestId></Error>"
+               % (rule.code, region)).encode()
         ends = (header(head, b"connection") or b"").lower() == b"close"
         close = "Connection: close\r\n" if self.body_left or ends else ""
         head = ("HTTP/1.1 %d %s\r\nContent-Type: application/xml\r\n"
-                "%sContent-Length: %d\r\n\r\n" %
-                (rule.status, REASONS.get(rule.status, "Injected"), close,
-                 len(xml))).encode()
+                "%s%sContent-Length: %d\r\n\r\n" %
+                (rule.status, REASONS.get(rule.status, "Injected"),
+                 more + rule.fields(), close, len(xml))).encode()
         self.state.status[str(rule.status)] += 1
         self.entry[3] = rule.status
         self.transport.write(head + (b"" if self.kind == "head" else xml))
@@ -457,10 +513,22 @@ class Client(asyncio.Protocol):
     def on_response(self, status, head, length):
         self.state.status[str(status)] += 1
         self.entry[3] = status
-        self.transport.write(head)
+        self.transport.write(self.changed(head))
         if self.rule:
             self.body = Body(self, self.rule, length)
             self.rule = None
+
+    def changed(self, head):
+        """The head of an answer that passes."""
+        if not self.rule:
+            return head
+        head = head[:-2] + self.rule.fields().encode() + b"\r\n"
+        if self.rule.fault != "wrong-length":
+            return head
+        length = header(head, b"content-length")
+        at = head.index(length, head.lower().index(b"content-length:"))
+        return (head[:at] + b"%d" % (int(length) + self.rule.by) +
+                head[at + len(length):])
 
     def send(self, data, counted):
         self.state.bytes[self.kind] += counted

@@ -295,6 +295,23 @@ static void silence_is_a_timeout(void **state ATTR_UNUSED)
 	assert_true(g.http.retry);
 }
 
+/* Whatever came before, and however fast. */
+static void silence_in_a_body_is_a_timeout(void **state ATTR_UNUSED)
+{
+	uint64_t before = loop_now_ms(f.loop);
+	struct get g = { 0 };
+
+	http_fake_answer(f.server,
+			 "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+			 "0123456789012345678901234567890",
+			 false);
+	get(&g);
+	assert_int_equal(g.rv, -ETIMEDOUT);
+	assert_true(g.http.retry);
+	assert_string_equal(g.http.error, "nothing came for 1 seconds");
+	assert_in_range(loop_now_ms(f.loop) - before, 1000, 3000);
+}
+
 static void a_body_that_is_refused_ends_the_request(void **state ATTR_UNUSED)
 {
 	struct get g = { .refuse = true };
@@ -410,6 +427,7 @@ TEST_MAIN(TEST_WITH(the_answers_fields_are_read),
 	  TEST_WITH(broken_connections_may_be_tried_again),
 	  TEST_WITH(a_refused_connection_may_be_tried_again),
 	  TEST_WITH(silence_is_a_timeout),
+	  TEST_WITH(silence_in_a_body_is_a_timeout),
 	  TEST_WITH(a_body_that_is_refused_ends_the_request),
 	  TEST_WITH(cancelling_in_the_body_ends_the_request),
 	  TEST_WITH(requests_are_cancelled_in_flight_and_in_line),

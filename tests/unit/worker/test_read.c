@@ -251,6 +251,8 @@ static void under_storage_that_fails_is_told(void **state ATTR_UNUSED)
 	fake_ufs_fail(f.ufs, 0, 1, -EIO);
 	assert_int_equal(read_file(1), -EIO);
 	assert_int_equal(f.suspected[1], 0);
+	assert_int_equal(read_file(1), -EIO); /* just now; not asked again */
+	run(250);
 	assert_int_equal(read_file(1), 300 * KIB);
 }
 
