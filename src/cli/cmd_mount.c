@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/option.h"
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/text.h"
 
 /* Options as they will travel: secrets sealed. */
@@ -15,18 +15,32 @@ struct options {
 	struct mount_option *at;
 	size_t n;
 	uint32_t uid, gid, umask;
+	uint32_t given; /* of these: GIVEN_* */
 };
 
-static int print_mount(struct cli *cli, const struct mount_info *m)
+enum { GIVEN_UID = 1, GIVEN_GID = 2, GIVEN_UMASK = 4 };
+
+/* The columns are those of the old system, which knows no more of a bucket's
+ * capacity than we do. */
+static void print_mount(struct cli *cli, const struct mount_info *m, int uri,
+			int path)
 {
 	const char *kind = memchr(m->uri.ptr, ':', m->uri.len);
+	const bool is_local =
+		m->uri.len > 5 && memcmp(m->uri.ptr, "file:", 5) == 0;
 	size_t i;
 
 	text_name(cli->out, m->uri.ptr, m->uri.len);
-	fputs("  on  ", cli->out);
+	fprintf(cli->out, "%*s  on  ", uri - (int)m->uri.len, "");
 	text_name(cli->out, m->path.ptr, m->path.len);
-	fprintf(cli->out, "  (%.*s, read-only, properties={",
-		kind ? (int)(kind - m->uri.ptr) : 0, m->uri.ptr);
+	fprintf(cli->out,
+		"%*s  (%.*s, capacity=-1B, used=-1B, read-only, not shared, "
+		"properties={",
+		path - (int)m->path.len, "",
+		is_local ? 5
+		: kind   ? (int)(kind - m->uri.ptr)
+			 : 0,
+		is_local ? "local" : m->uri.ptr);
 	for (i = 0; i < m->options.n; i++) {
 		const struct mount_option *o = &m->options.at[i];
 
@@ -38,7 +52,6 @@ static int print_mount(struct cli *cli, const struct mount_info *m)
 			text_name(cli->out, o->value.ptr, o->value.len);
 	}
 	fputs("})\n", cli->out);
-	return 0;
 }
 
 static json_t *json_mount(const struct mount_info *m)
@@ -71,14 +84,21 @@ static int on_mounts(void *arg, const void *reply)
 	const struct mounts_reply *r = reply;
 	struct cli *cli = arg;
 	json_t *all = cli->json ? json_array() : NULL;
+	int uri = 0, path = 0;
 	size_t i;
 
+	for (i = 0; i < r->mounts.n; i++) {
+		const struct mount_info *m = &r->mounts.at[i];
+
+		uri = (int)m->uri.len > uri ? (int)m->uri.len : uri;
+		path = (int)m->path.len > path ? (int)m->path.len : path;
+	}
 	for (i = 0; i < r->mounts.n; i++) {
 		if (all)
 			json_array_append_new(all,
 					      json_mount(&r->mounts.at[i]));
 		else
-			print_mount(cli, &r->mounts.at[i]);
+			print_mount(cli, &r->mounts.at[i], uri, path);
 	}
 	if (all)
 		cli_print_json(cli, all);
@@ -124,11 +144,13 @@ static int take_option(struct cli *cli, struct options *to, char *text)
 	if (strcmp(key, "uid") == 0 || strcmp(key, "gid") == 0) {
 		rv = take_number(cli, key, equals + 1, 10,
 				 key[0] == 'u' ? &to->uid : &to->gid);
+		to->given |= key[0] == 'u' ? GIVEN_UID : GIVEN_GID;
 		free(key);
 		return rv;
 	}
 	if (strcmp(key, "umask") == 0) {
 		rv = take_number(cli, key, equals + 1, 8, &to->umask);
+		to->given |= GIVEN_UMASK;
 		free(key);
 		return rv;
 	}
@@ -270,6 +292,83 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
 		return rv;
 	rv = cli_connect(cli);
 	rv = rv ? cli_failed(cli) : mount_one(cli, path, argv[1]);
+	free(path);
+	return rv;
+}
+
+struct updated {
+	struct cli *cli;
+	const char *path;
+};
+
+static int on_updated(void *arg, const void *reply)
+{
+	const struct update_mount_reply *r = reply;
+	const struct updated *u = arg;
+
+	if (u->cli->json)
+		cli_print_json(u->cli,
+			       json_pack("{s:o, s:o, s:b}", "path",
+					 text_json(u->path, strlen(u->path)),
+					 "uri", TEXT_JSON(r->uri), "updated",
+					 true));
+	else
+		fprintf(u->cli->out, "Updated the options of %.*s at %s\n",
+			(int)r->uri.len, r->uri.ptr, u->path);
+	return 0;
+}
+
+/* The words after --unset. */
+static schema_str_array unset_keys(const struct cli *cli)
+{
+	schema_str *keys = mem_array(cli->n_values + 1, sizeof(*keys));
+	size_t n = 0, i;
+
+	for (i = 0; i < cli->n_values; i++)
+		if (cli->values[i].flag->letter == 'u')
+			keys[n++] = text_str(cli->values[i].value);
+	return (schema_str_array){ keys, n };
+}
+
+static int update_one(struct cli *cli, const char *path)
+{
+	struct options options = { 0 };
+	struct updated u = { cli, path };
+	struct update_mount_request req;
+	int rv = take_options(cli, &options);
+
+	if (!rv) {
+		req = (struct update_mount_request){
+			.origin = client_origin(cli->client),
+			.path = text_str(path),
+			.options = { options.at, options.n },
+			.unset = unset_keys(cli),
+			.replace = cli_flag(cli, OPT_REPLACE),
+			.given = options.given,
+			.uid = options.uid,
+			.gid = options.gid,
+			.umask = options.umask,
+			.check = !cli_flag(cli, 'n'),
+		};
+		rv = cli_call(cli, RPC_MASTER_METHOD(update_mount), &req,
+			      on_updated, &u);
+		free((void *)(uintptr_t)req.unset.at);
+		if (rv)
+			rv = cli_failed_at(cli, path);
+	}
+	free_options(&options);
+	return rv;
+}
+
+int cmd_update_mount(struct cli *cli, int argc ATTR_UNUSED, char **argv)
+{
+	char *path;
+	int rv = cli_path(cli, argv[0], &path);
+
+	if (rv)
+		return rv;
+	rv = cli_connect(cli);
+	rv = rv ? cli_failed(cli) : update_one(cli, path);
 	free(path);
 	return rv;
 }

@@ -35,7 +35,7 @@ static int look(struct cli *cli, struct test *t, const char *path)
 	int rv = list_self(cli, path, false, on_self, t);
 
 	if (!rv && S_ISDIR(t->mode)) {
-		rv = list_directory(cli, path, false, on_entry, t);
+		rv = list_directory(cli, path, LIST_ALL, on_entry, t);
 		if (t->has_entries)
 			rv = 0;
 	}

@@ -19,6 +19,22 @@ static const struct cli_flag mount_flags[] = {
 	{ 'o', "option", "KEY=VALUE", "an option of the storage" },
 	{ 'f', "option-file", "FILE", "options, KEY=VALUE a line; - is stdin" },
 	{ 'n', "no-check", NULL, "do not list one key first" },
+	{ 'r', "readonly", NULL, "every mount is so far; taken for scripts" },
+	{ 0 },
+};
+
+static const struct cli_flag update_mount_flags[] = {
+	{ 'o', "option", "KEY=VALUE", "set this option of the storage" },
+	{ 'f', "option-file", "FILE", "options, KEY=VALUE a line; - is stdin" },
+	{ 'u', "unset", "KEY", "this option goes" },
+	{ OPT_REPLACE, "replace", NULL, "all options that are not given go" },
+	{ 'n', "no-check", NULL, "do not list one key first" },
+	{ 'r', "readonly", NULL, "every mount is so far; taken for scripts" },
+	{ 0 },
+};
+
+static const struct cli_flag check_flags[] = {
+	{ 'r', "repair", NULL, "learn what under-storage has" },
 	{ 0 },
 };
 
@@ -107,6 +123,12 @@ const struct cli_command cli_commands[] = {
 	 * function */
 	{ "fs", "cat", "PATH...", "print files", NULL, none, 1, INT_MAX,
 	  cmd_cat },
+	{ "fs", "checkConsistency", "PATH",
+	  "compare what is known with under-storage",
+	  "Of the path and all that is known below it: prints what differs, is "
+	  "missing or is new there. The status is 1 if anything is, unless it "
+	  "was repaired.",
+	  check_flags, 1, 1, cmd_check_consistency },
 	{ "fs", "checksum", "PATH...", "a checksum of the content of files",
 	  "Read through the cache. Of several files each line ends with the "
 	  "path.",
@@ -170,6 +192,11 @@ const struct cli_command cli_commands[] = {
 	{ "fs", "unmount", "PATH", "detach under-storage",
 	  "What was cached of it goes; under-storage stays as it is.", none, 1,
 	  1, cmd_unmount },
+	{ "fs", "updateMount", "PATH", "change the options of a mount",
+	  "What is known and cached stays. Options that are not named stay as "
+	  "they are. One key is listed with the new options first, and if that "
+	  "fails nothing has changed.",
+	  update_mount_flags, 1, 1, cmd_update_mount },
 	{ "admin", "config", "", "the configuration that holds",
 	  "Each key with its value and where that comes from.", config_flags, 0,
 	  0, cmd_config },

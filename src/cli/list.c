@@ -33,13 +33,14 @@ static int on_page(void *arg, const void *reply)
 	return rv;
 }
 
-int list_directory(struct cli *cli, const char *path, bool refresh,
+int list_directory(struct cli *cli, const char *path, enum list_how how,
 		   list_entry_fn fn, void *arg)
 {
 	struct list_request req = {
 		.path = text_bytes(path),
 		.limit = PAGE,
-		.refresh = refresh,
+		.refresh = how == LIST_REFRESHED,
+		.known = how == LIST_KNOWN,
 	};
 	struct page p = { .fn = fn, .arg = arg, .more = true };
 	int rv = 0;
@@ -82,7 +83,7 @@ int list_self(struct cli *cli, const char *path, bool refresh, list_entry_fn fn,
 	return cli_call(cli, RPC_MASTER_METHOD(stat), &req, on_stat, &self);
 }
 
-static char *join(const char *dir, const schema_bytes *name)
+char *list_join(const char *dir, const schema_bytes *name)
 {
 	return mem_printf("%s%s%.*s", dir,
 			  dir[strlen(dir) - 1] == '/' ? "" : "/",
@@ -98,7 +99,7 @@ struct list_item {
 
 static int visit(struct list_walk *w, const struct dirent *e)
 {
-	char *path = join(w->dir, &e->name);
+	char *path = list_join(w->dir, &e->name);
 	int rv = w->visit(w->arg, e, path);
 
 	if (!rv && w->recursive && S_ISDIR(e->attr.mode)) {
@@ -196,7 +197,9 @@ static int walk_one(struct list_walk *w, const char *path)
 	int rv, sorted;
 
 	w->dir = path;
-	rv = list_directory(w->cli, path, w->refresh, on_walk_entry, w);
+	rv = list_directory(w->cli, path,
+			    w->refresh ? LIST_REFRESHED : LIST_ALL,
+			    on_walk_entry, w);
 	sorted = visit_items(w);
 	turn(w, w->n_below - before);
 	if (rv == -ENOTDIR)

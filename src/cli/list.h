@@ -7,14 +7,21 @@
 /* `e` is valid during the call; 0 to go on. */
 typedef int (*list_entry_fn)(void *arg, const struct dirent *e);
 
-/* Every entry of the directory `path`, in the master's order; asks
- * under-storage first if `refresh`.  -ENOTDIR for a file. */
-int list_directory(struct cli *cli, const char *path, bool refresh,
+/* Which entries: those there are; after under-storage was asked again; or only
+ * those that the master knows already. */
+enum list_how { LIST_ALL, LIST_REFRESHED, LIST_KNOWN };
+
+/* Every entry of the directory `path`, in the master's order.  -ENOTDIR for a
+ * file. */
+int list_directory(struct cli *cli, const char *path, enum list_how how,
 		   list_entry_fn fn, void *arg);
 
 /* The same of one file, or of the directory itself. */
 int list_self(struct cli *cli, const char *path, bool refresh, list_entry_fn fn,
 	      void *arg);
+
+/* "/a" and "b": "/a/b"; to be freed. */
+char *list_join(const char *dir, const schema_bytes *name);
 
 /* `path` is that of the entry. */
 typedef int (*list_visit_fn)(void *arg, const struct dirent *e,

@@ -5,6 +5,7 @@ libcli_a_SOURCES += %D%/cluster.c
 libcli_a_SOURCES += %D%/cmd_admin.c
 libcli_a_SOURCES += %D%/cmd_cat.c
 libcli_a_SOURCES += %D%/cmd_capacity.c
+libcli_a_SOURCES += %D%/cmd_check.c
 libcli_a_SOURCES += %D%/cmd_checksum.c
 libcli_a_SOURCES += %D%/cmd_config.c
 libcli_a_SOURCES += %D%/cmd_doctor.c

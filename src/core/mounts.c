@@ -204,6 +204,8 @@ static int mount_existing(struct namespace *ns, const struct mount_record *r,
 		res->updated = true;
 		return 0;
 	}
+	if (r->update)
+		return -ENOENT;
 	if (!mode_is_dir(v->mode) || v->mount)
 		return -EEXIST;
 	if (dir_of(ns, slot)->n_children)
@@ -235,7 +237,7 @@ int mount_apply(struct namespace *ns, const struct mount_record *r,
 		rv = namespace_find(ns, r->path.ptr, r->path.len, &v, &rest);
 	if (!rv)
 		return mount_existing(ns, r, &v, &c, res);
-	if (rv != -ENOENT)
+	if (rv != -ENOENT || r->update)
 		return rv;
 	slot = make_dirs(ns, (uint32_t)v.id, r->path, rest, &c);
 	c.mount = new_mount(ns, r);

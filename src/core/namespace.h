@@ -65,7 +65,7 @@ struct namespace_result {
  * Of a directory only one listing at a time may be learned: a record with
  * `first` ends what one before it had begun, and `last` without `first` before
  * it is refused (-EINVAL).  Mounts refuse with -EBUSY (another URI is mounted
- * there), -EEXIST, -ENOTEMPTY or -ENOTDIR; unmounts with -EINVAL (no mount
+ * there), -EEXIST, -ENOTEMPTY, -ENOTDIR or, to update, -ENOENT; unmounts with -EINVAL (no mount
  * point) or -EBUSY (mounts below); all with -ENOSPC when the arena is full.
  * A (client, sequence) that was applied before changes nothing and gets the
  * same code, id and updated; the last 64 results of each of the last 1,024

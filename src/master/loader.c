@@ -317,7 +317,7 @@ static void on_stat_forgotten(struct journal_req *req,
 		 res->code ? res->code : -ENOENT);
 }
 
-static bool same(const struct inode_view *v, const struct found *f)
+bool loader_same(const struct inode_view *v, const struct found *f)
 {
 	return v->mode == f->mode && v->length == f->length &&
 	       v->uid == f->uid && v->gid == f->gid &&
@@ -336,7 +336,7 @@ static void stat_found(struct statting *s)
 	f->name.ptr = s->name;
 	f->name.len = s->len;
 	if (namespace_child(tree(s->l), s->dir, s->name, s->len, &v) == 0 &&
-	    same(&v, f)) {
+	    loader_same(&v, f)) {
 		stat_end(s, 0);
 		return;
 	}

@@ -61,6 +61,9 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 		 void (*done)(struct loader_wait *w, int code,
 			      const struct err *err));
 
+/* Whether what was found is what is known. */
+bool loader_same(const struct inode_view *v, const struct found *f);
+
 /* Whether a name that `dir` is not known to have need not be asked for. */
 bool loader_absent(const struct loader *l, const struct inode_view *dir,
 		   const void *name, size_t len);

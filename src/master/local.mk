@@ -23,6 +23,7 @@ libmaster_a_SOURCES += %D%/storage.c %D%/storage.h
 libmaster_a_SOURCES += %D%/tree_walk.c %D%/tree_walk.h
 libmaster_a_SOURCES += %D%/workers.c %D%/workers.h
 libmaster_a_SOURCES += %D%/serve_admin.c
+libmaster_a_SOURCES += %D%/serve_check.c
 libmaster_a_SOURCES += %D%/serve_job.c
 libmaster_a_SOURCES += %D%/serve_meta.c
 libmaster_a_SOURCES += %D%/serve_mount.c

@@ -48,8 +48,10 @@ static void on_applied(void *owner, const struct journal_record *record,
 		return;
 	namespace_totals(journal_namespace(m->journal), &t);
 	metric_set(METRIC_inodes, t.inodes);
-	if (record->type == JOURNAL_mount || record->type == JOURNAL_unmount)
+	if (record->type == JOURNAL_mount || record->type == JOURNAL_unmount) {
 		mounts_forget(&m->mounts, (uint32_t)res->id);
+		m->mount_changes++;
+	}
 	if (res->n_stale)
 		workers_stale(&m->workers, res->stale, res->n_stale);
 }
@@ -235,6 +237,7 @@ struct master *master_start(const struct master_options *o)
 	m->identity.role = RPC_MASTER;
 	m->identity.key = o->key;
 	m->started_ms = loop_now_ms(o->loop);
+	m->mount_changes = wall_ms(m);
 	list_init(&m->stop_timer.link);
 	list_init(&m->gather_timer.link);
 	list_init(&m->gatherers);
@@ -249,8 +252,7 @@ struct master *master_start(const struct master_options *o)
 
 static bool idle(const struct master *m)
 {
-	return jobs_idle(&m->jobs) && loader_idle(&m->loader) &&
-	       m->mounting == 0;
+	return jobs_idle(&m->jobs) && loader_idle(&m->loader) && m->asking == 0;
 }
 
 static void on_gone(void *owner)

@@ -322,7 +322,7 @@ static void list_dir(struct master *m, struct rpc_call *call,
 		     const struct list_request *req, struct list_op *op,
 		     const struct inode_view *dir)
 {
-	bool known = !dir->mount || dir->complete_ms;
+	bool known = !dir->mount || dir->complete_ms || req->known;
 
 	if (!S_ISDIR(dir->mode)) {
 		fail(call, -ENOTDIR, NULL);

@@ -20,6 +20,7 @@ struct mount_op {
 	struct storage *storage;
 	struct storage_req probe;
 	struct journal_req journal;
+	struct mount_request *update; /* `req` is this one; or NULL */
 };
 
 static struct namespace *tree(const struct master *m)
@@ -27,10 +28,34 @@ static struct namespace *tree(const struct master *m)
 	return journal_namespace(m->journal);
 }
 
+static void *own(const void *ptr, size_t len)
+{
+	return mem_copy(ptr, len);
+}
+
+/* An update is a mount request of our own. */
+static void update_free(struct mount_request *u)
+{
+	const struct mount_option *o;
+	size_t i;
+
+	for (i = 0; i < u->options.n; i++) {
+		o = &u->options.at[i];
+		free((char *)(uintptr_t)o->key.ptr);
+		free((char *)(uintptr_t)o->value.ptr);
+		free((void *)(uintptr_t)o->sealed.ptr);
+	}
+	free((void *)(uintptr_t)u->options.at);
+	free((char *)(uintptr_t)u->uri.ptr);
+	free(u);
+}
+
 static void mount_end(struct mount_op *op)
 {
 	if (op->storage)
 		storage_put(op->storage);
+	if (op->update)
+		update_free(op->update);
 	free(op);
 }
 
@@ -59,6 +84,8 @@ static const char *why(int code)
 	case -EEXIST:
 	case -ENOTEMPTY:
 		return "there is something of that name already";
+	case -ENOENT:
+		return "nothing is mounted there";
 	case -EINVAL:
 		return "not an absolute path";
 	default:
@@ -71,6 +98,7 @@ static void on_mounted(struct journal_req *journal,
 {
 	struct mount_op *op = container_of(journal, struct mount_op, journal);
 	const struct mount_reply reply = { (uint32_t)res->id, res->updated };
+	const struct update_mount_reply updated = { op->req->uri };
 	const schema_str *path = &op->req->path;
 
 	if (res->code == -EBUSY)
@@ -78,6 +106,8 @@ static void on_mounted(struct journal_req *journal,
 	else if (res->code)
 		rpc_fail(op->call, res->code, "mount at %.*s: %s",
 			 (int)path->len, path->ptr, why(res->code));
+	else if (op->update)
+		rpc_reply(op->call, &updated);
 	else
 		rpc_reply(op->call, &reply);
 	mount_end(op);
@@ -96,6 +126,7 @@ static void journal_mount(struct mount_op *op)
 	r.mount.gid = req->gid;
 	r.mount.umask = req->umask;
 	r.mount.options = req->options;
+	r.mount.update = op->update != NULL;
 	journal_submit(op->m->journal, &r, &op->journal, on_mounted);
 }
 
@@ -104,7 +135,7 @@ static void on_probed(struct storage_req *probe)
 	struct mount_op *op = container_of(probe, struct mount_op, probe);
 	const schema_str *uri = &op->req->uri;
 
-	op->m->mounting--;
+	op->m->asking--;
 	storage_req_close(probe);
 	if (probe->code) {
 		if (strncmp(probe->err.msg, "mount ", 6) != 0)
@@ -135,32 +166,117 @@ static int check_options(const struct mount_request *req, struct err *err)
 	return 0;
 }
 
-void serve_mount(void *role, struct rpc_call *call, const void *request)
+/* Opens it and asks it something; then it is journalled.  Takes `update`. */
+static void begin(struct master *m, struct rpc_call *call,
+		  const struct mount_request *req, struct mount_request *update)
 {
-	const struct mount_request *req = request;
 	const struct storage_look look = { req->uid, req->gid, req->umask };
-	struct master *m = role;
-	struct mount_op *op;
+	struct mount_op *op = mem_alloc(sizeof(*op));
 	struct err err = { 0 };
 	int rv = check_options(req, &err);
 
-	op = mem_alloc(sizeof(*op));
+	op->m = m;
+	op->call = call;
+	op->req = req;
+	op->update = update;
 	if (!rv)
 		rv = mounts_open(&m->mounts, &req->uri, req->options.at,
 				 req->options.n, &look, &op->storage, &err);
 	if (rv) {
 		rpc_fail_err(call, rv, &err);
-		free(op);
+		mount_end(op);
 		return;
 	}
-	op->m = m;
-	op->call = call;
-	op->req = req;
-	m->mounting++;
+	m->asking++;
 	if (req->check)
 		storage_list(op->storage, &op->probe, "", 1, on_probed);
 	else
 		storage_check(op->storage, &op->probe, on_probed);
+}
+
+void serve_mount(void *role, struct rpc_call *call, const void *request)
+{
+	begin(role, call, request, NULL);
+}
+
+/* update */
+
+static bool same_key(const schema_str *a, const schema_str *b)
+{
+	return a->len == b->len && memcmp(a->ptr, b->ptr, a->len) == 0;
+}
+
+/* Whether the option stays as it is. */
+static bool stays(const struct update_mount_request *req, const schema_str *key)
+{
+	size_t i;
+
+	for (i = 0; i < req->options.n; i++)
+		if (same_key(&req->options.at[i].key, key))
+			return false;
+	for (i = 0; i < req->unset.n; i++)
+		if (same_key(&req->unset.at[i], key))
+			return false;
+	return !req->replace;
+}
+
+static struct mount_option copy_option(const struct mount_option *o)
+{
+	return (struct mount_option){
+		.key = { own(o->key.ptr, o->key.len), o->key.len },
+		.value = { own(o->value.ptr, o->value.len), o->value.len },
+		.sealed = { own(o->sealed.ptr, o->sealed.len), o->sealed.len },
+	};
+}
+
+/* What the mount will be. */
+static struct mount_request *merge(struct master *m,
+				   const struct update_mount_request *req,
+				   const struct mount_view *v)
+{
+	struct mount_option *options =
+		mem_array(v->n_options + req->options.n + 1, sizeof(*options));
+	struct mount_request *u = mem_alloc(sizeof(*u));
+	struct mount_option o;
+	size_t n = 0, i;
+
+	for (i = 0; i < v->n_options; i++) {
+		namespace_mount_option(tree(m), v->id, (uint32_t)i, &o);
+		if (stays(req, &o.key))
+			options[n++] = copy_option(&o);
+	}
+	for (i = 0; i < req->options.n; i++)
+		options[n++] = copy_option(&req->options.at[i]);
+	*u = (struct mount_request){
+		.origin = req->origin,
+		.path = req->path, /* the request stays */
+		.uri = { own(v->uri.ptr, v->uri.len), v->uri.len },
+		.uid = req->given & 1 ? req->uid : v->uid,
+		.gid = req->given & 2 ? req->gid : v->gid,
+		.umask = req->given & 4 ? req->umask : v->umask,
+		.options = { options, n },
+		.check = req->check,
+	};
+	return u;
+}
+
+void serve_update_mount(void *role, struct rpc_call *call, const void *request)
+{
+	const struct update_mount_request *req = request;
+	struct mount_request *update;
+	struct master *m = role;
+	struct inode_view at;
+	struct mount_view v;
+	size_t rest;
+
+	if (namespace_find(tree(m), req->path.ptr, req->path.len, &at, &rest) ||
+	    !at.is_mount_point || namespace_mount(tree(m), at.mount, &v)) {
+		rpc_fail(call, -ENOENT, "%.*s: %s", (int)req->path.len,
+			 req->path.ptr, why(-ENOENT));
+		return;
+	}
+	update = merge(m, req, &v);
+	begin(m, call, update, update);
 }
 
 /* probe */

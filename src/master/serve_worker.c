@@ -103,6 +103,7 @@ void serve_heartbeat(void *role, struct rpc_call *call, const void *request)
 	if (!may_register(call))
 		return;
 	workers_heartbeat(&m->workers, request, &reply);
+	reply.mounts = m->mount_changes;
 	rpc_reply(call, &reply);
 }
 

@@ -29,7 +29,8 @@ struct master {
 	unsigned n_addresses;
 	uint64_t started_ms;
 	bool serving;
-	unsigned mounting; /* mounts that ask under-storage */
+	uint64_t mount_changes; /* another number after each */
+	unsigned asking; /* calls of mount and check that ask under-storage */
 
 	/* After a restart, until the workers have come back: who asks for the
 	 * set waits, so that nobody takes a part of it for the whole. */
@@ -61,10 +62,12 @@ void serve_stat(void *role, struct rpc_call *call, const void *req);
 void serve_list(void *role, struct rpc_call *call, const void *req);
 void serve_file(void *role, struct rpc_call *call, const void *req);
 void serve_probe(void *role, struct rpc_call *call, const void *req);
+void serve_check(void *role, struct rpc_call *call, const void *req);
 void serve_suspect(void *role, struct rpc_call *call, const void *req);
 
 void serve_mount(void *role, struct rpc_call *call, const void *req);
 void serve_unmount(void *role, struct rpc_call *call, const void *req);
+void serve_update_mount(void *role, struct rpc_call *call, const void *req);
 void serve_mounts(void *role, struct rpc_call *call, const void *req);
 
 void serve_register_worker(void *role, struct rpc_call *call, const void *req);

@@ -42,14 +42,16 @@ SCHEMA_ARRAY(found)
 	F(u64, block_size)
 
 /* Directories above the mount's path are made; the path itself must not exist,
- * or be an empty directory that is no mount's. */
-#define MOUNT_RECORD(F) \
-	F(str, path)    \
-	F(str, uri)     \
-	F(u32, uid)     \
-	F(u32, gid)     \
-	F(u32, umask)   \
-	F(mount_option_array, options)
+ * or be an empty directory that is no mount's.  `update`: only new options for
+ * what is mounted there. */
+#define MOUNT_RECORD(F)                \
+	F(str, path)                   \
+	F(str, uri)                    \
+	F(u32, uid)                    \
+	F(u32, gid)                    \
+	F(u32, umask)                  \
+	F(mount_option_array, options) \
+	F(bool, update)
 
 #define UNMOUNT_RECORD(F) F(str, path)
 

@@ -223,6 +223,9 @@ static void on_told(struct upcall *call, int code, const void *reply)
 	}
 	c->said = false;
 	control_epoch(w, r->epoch);
+	if (c->mounts != r->mounts)
+		mounts_changed(w);
+	c->mounts = r->mounts;
 	if (taken) {
 		c->heard++;
 		c->full = false;

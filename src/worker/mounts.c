@@ -178,6 +178,8 @@ static void answer(struct worker *w, struct mount_wait *wait, int code,
 	wait->done(wait, NULL, code, err);
 }
 
+static void begin_asking(struct worker *w);
+
 static void on_mounts(struct upcall *call, int code, const void *reply)
 {
 	struct worker *w = call->w;
@@ -188,22 +190,40 @@ static void on_mounts(struct upcall *call, int code, const void *reply)
 	for (i = 0; !code && i < r->mounts.n; i++)
 		learn(w, &r->mounts.at[i]);
 	w->mounts.asking = false;
+	if (code) /* with the next heartbeat */
+		w->control.mounts = 0;
 	list_take(&waiting, &w->mounts.waiting);
 	while ((link = list_pop_front(&waiting)))
 		answer(w, list_entry(link, struct mount_wait, link), code,
 		       &call->pending.err);
+	if (w->mounts.changed && !code && !w->stopping)
+		begin_asking(w);
+}
+
+static void begin_asking(struct worker *w)
+{
+	const struct mounts_request req = { .keys = true };
+
+	if (w->mounts.asking)
+		return;
+	w->mounts.asking = true;
+	w->mounts.changed = false;
+	master_ask(w, RPC_MASTER_METHOD(mounts), &w->mounts.call, &req,
+		   on_mounts);
 }
 
 static void ask(struct worker *w, struct mount_wait *wait)
 {
-	const struct mounts_request req = { .keys = true };
-
 	list_push_back(&w->mounts.waiting, &wait->link);
-	if (w->mounts.asking)
+	begin_asking(w);
+}
+
+void mounts_changed(struct worker *w)
+{
+	if (w->mounts.by_id.used == 0 && !w->mounts.asking)
 		return;
-	w->mounts.asking = true;
-	master_ask(w, RPC_MASTER_METHOD(mounts), &w->mounts.call, &req,
-		   on_mounts);
+	w->mounts.changed = true;
+	begin_asking(w);
 }
 
 void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id)

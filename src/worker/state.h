@@ -93,9 +93,12 @@ struct mounts {
 	struct map by_id;
 	struct list waiting;
 	bool asking;
+	bool changed; /* since it was asked: ask again */
 	struct upcall call;
 };
 
+/* The master has other options for a mount: those we use are opened again. */
+void mounts_changed(struct worker *w);
 /* Comes at once if the mount is known, else when the master has answered. */
 void mount_get(struct worker *w, struct mount_wait *wait, uint32_t id);
 void mount_put(struct mount *m);
@@ -323,10 +326,11 @@ struct control {
 	uint32_t id; /* ours; 0: not registered */
 	uint64_t heartbeat_ms, block_size;
 	bool telling, asking, stopped;
-	bool all_due;   /* all there is is to be told, not what has changed */
-	bool full;      /* the next report begins a full one */
-	bool said;      /* that there is no master */
-	unsigned tries; /* of registering */
+	bool all_due;    /* all there is is to be told, not what has changed */
+	bool full;       /* the next report begins a full one */
+	bool said;       /* that there is no master */
+	unsigned tries;  /* of registering */
+	uint64_t mounts; /* as the master counts their changes */
 	uint64_t life, heard; /* ours, and the last report that was answered */
 	struct map news;      /* file -> what to tell of it: see control.c */
 	uint64_t *told;       /* files whose news are on their way */

@@ -258,9 +258,8 @@ def test_metrics_are_those_of_each_process(one):
     assert set(all_) == {"master", "worker:1"}
     assert all_["master"]["acached_workers"] == 1
     assert isinstance(all_["worker:1"]["acached_fill_seconds_sum"], float)
-    few = one.admin_json("metrics", "-t", "worker", "acached_cache_")
-    assert set(few["worker:1"]) == {"acached_cache_capacity_bytes",
-                                    "acached_cache_used_bytes"}
+    few = one.admin_json("metrics", "-t", "worker", "acached_cache_c")
+    assert set(few["worker:1"]) == {"acached_cache_capacity_bytes"}
     text = one.admin("metrics", "-t", "master").stdout
     assert text.startswith("# process master\n# HELP acached_")
     assert "# TYPE acached_inodes gauge\n" in text
@@ -281,3 +280,123 @@ def test_a_mountpoints_process_answers_too(cluster, tree):
     cluster.kill("fuse")
     acached.wait_for("the next process answers", lambda: cluster.admin_json(
         "logLevel").get(name) == {"all": "info"}, 20, 0.2)
+
+
+# As real Alluxio 2.9.6 printed it.
+MOUNT = """\
+DIR/lufs  on  /l  (local, capacity=251.97GB, used=27.05GB(10%), not \
+read-only, not shared, properties={})
+s3://w1data/     on  /   (s3, capacity=-1B, used=-1B, not read-only, not \
+shared, properties={})
+"""
+
+
+def words_of(line):
+    """A line of mount without what differs: sizes, paths, values."""
+    line = re.sub(r"(capacity|used)=[^,]*", r"\1=", line)
+    line = re.sub(r"\{.*\}", "{}", line)
+    return re.sub(r"^\S+", "URI", re.sub(r" /\S*", " PATH", line))
+
+
+def test_mount_has_the_columns_of_the_old_system(cluster, workdir,
+                                                 tree):
+    lufs = os.path.join(workdir, "lufs")
+    os.mkdir(lufs)
+    cluster.start("--ufs", "file://" + lufs, mountpoint=False)
+    cluster.fs("mount", "/l", "file://" + tree[0], "--readonly")
+    cluster.fs("mount", "/a bucket", "s3://w1data/", "--no-check",
+               "--option", "s3.anonymous=true")
+    lines = cluster.fs("mount").stdout.splitlines()
+    theirs = {w.split("(")[1].split(",")[0]: w for w in MOUNT.splitlines()}
+    for line in lines:
+        kind = line.split("(")[1].split(",")[0]
+        want = words_of(theirs[kind]).replace("not read-only", "read-only")
+        squeeze = re.compile(" +")
+        assert squeeze.sub(" ", words_of(line.replace("/a b", "/ab"))) == \
+            squeeze.sub(" ", want), line
+    assert len({line.index("  on  ") for line in lines}) == 1
+    assert len({line.index("  (") for line in lines}) == 1
+    assert len({line.index("/", line.index("  on  ")) for line in lines}) == 1
+    assert "(s3, capacity=-1B, used=-1B, read-only, not shared, " \
+        "properties={s3.anonymous=true})" in "".join(lines)
+
+
+def test_the_options_of_a_mount_change_while_it_is_read(served):
+    c, bucket = served.cluster, served.bucket
+    other = type(served.proxy)(bucket.server.endpoint)
+    try:
+        name = served.names[9]
+        with open(c.at("s3", name), "rb") as f:
+            before = f.read()
+        p = c.fs("updateMount", "/s3", "--option",
+                 "s3.endpoint=" + other.endpoint, "--option", "umask=077")
+        assert p.stdout == "Updated the options of %s at /s3\n" % bucket.uri
+
+        def other_is_asked(n=iter(range(1000))):
+            """The worker hears of it by its next heartbeat."""
+            key = "news%d" % next(n)
+            bucket.put(key, b"of the other endpoint")
+            with open(c.at("s3", key), "rb") as f:
+                assert f.read() == b"of the other endpoint"
+            return other.gets()
+        acached.wait_for("the other is asked", other_is_asked)
+        served.proxy.reset()
+        served.read_all()
+        assert other.gets() and not served.proxy.gets()
+        with open(c.at("s3", name), "rb") as f:
+            assert f.read() == before
+        mount = c.fs_json("mount")[0]
+        assert mount["umask"] == "077"
+        assert mount["options"]["s3.endpoint"] == other.endpoint
+        assert mount["options"]["aws.secretKey"] == "******"
+        assert mount["options"]["aws.accessKeyId"] == "******"
+        p = c.fs("updateMount", "/s3", "-o", "aws.secretKey=wrong-secret",
+                 check=False)
+        assert p.returncode == 1 and "/s3" in p.stderr
+        assert c.fs_json("mount")[0] == mount
+        p = c.fs("updateMount", "/none", "-o", "s3.region=x", check=False)
+        assert p.returncode == 1
+        assert "/none: nothing is mounted there" in p.stderr
+        c.fs("updateMount", "/s3", "--unset", "s3.region", "--readonly")
+        text = c.admin("journal dump").stdout + c.log_text()
+        assert '"update":true' in text and "wrong-secret" not in text
+        assert c.fs("cat", "/s3/news0").stdout == "of the other endpoint"
+    finally:
+        other.close()
+
+
+def test_what_under_storage_has_otherwise_is_told_and_mended(cluster, tree):
+    top = tree[0]
+    cluster.start("--ufs", "file://" + top, mountpoint=False)
+
+    def check(*words):
+        return cluster.fs("checkConsistency", "/", *words, check=False)
+    cluster.fs("ls", "-R", "/")
+    p = check()
+    assert p.returncode == 0
+    assert p.stdout == "/ is consistent with the under storage system.\n"
+    changed, gone = tree[1][1], tree[1][2]
+    data.fill(os.path.join(top, changed), 77, 5)
+    os.unlink(os.path.join(top, gone))
+    os.makedirs(os.path.join(top, "class0/more/below"))
+    shutil.rmtree(os.path.join(top, "class5"))
+    want = {"/" + changed: "differs", "/" + gone: "missing",
+            "/class0/more": "new", "/class5": "missing"}
+    p = check()
+    assert p.returncode == 1
+    lines = p.stdout.splitlines()
+    assert lines[0] == "The following files are inconsistent:"
+    told = dict(re.fullmatch(r"(.*)  \((\w+)\)", w).groups()
+                for w in lines[1:])
+    below = {k for k in told if k.startswith("/class5/")}
+    assert {k: v for k, v in told.items() if k not in below} == want
+    p = cluster.fs("checkConsistency", "/" + changed, "--json", check=False)
+    assert p.returncode == 1 and json.loads(p.stdout) == [
+        {"path": "/" + changed, "is": "differs", "repaired": False}]
+    p = check("-r")
+    assert p.returncode == 0 and "(differs, repaired)" in p.stdout
+    assert "is consistent" in check().stdout
+    assert cluster.fs("stat", "/" + gone, check=False).returncode == 1
+    assert cluster.fs_json("stat", "/" + changed)["length"] == 77
+    p = cluster.fs("checkConsistency", "/none", check=False)
+    assert p.returncode == 1 and "/none: No such file" in p.stderr

@@ -190,8 +190,8 @@ static void on_list(struct rpc_pending *p, int code, const void *reply)
 static int list_after(const char *path, uint64_t after, uint32_t limit,
 		      bool refresh)
 {
-	const struct list_request req = { 0, bytes(path), after, limit,
-					  refresh };
+	const struct list_request req = { 0,     bytes(path), after,
+					  limit, refresh,     false };
 
 	begin();
 	rpc_call(f.client, RPC_MASTER_METHOD(list), &f.pending, &req, on_list);
@@ -483,7 +483,9 @@ static void long_directories_come_in_parts(void **state ATTR_UNUSED)
 static void everybody_waits_for_one_listing(void **state ATTR_UNUSED)
 {
 	const struct fake_ufs_faults slow = { .min_ms = 50, .max_ms = 50 };
-	const struct list_request req = { 0, bytes("/data"), 0, 0, false };
+	const struct list_request req = {
+		0, bytes("/data"), 0, 0, false, false
+	};
 	struct rpc_pending p[20];
 	uint64_t lists;
 	int i;
@@ -509,8 +511,12 @@ static void a_refresh_sees_what_came_before_it(void **state ATTR_UNUSED)
 	const struct fake_ufs_faults slow = { .min_ms = 50,
 					      .max_ms = 50,
 					      .page = 1 };
-	const struct list_request req = { 0, bytes("/data"), 0, 0, false };
-	const struct list_request fresh = { 0, bytes("/data"), 0, 0, true };
+	const struct list_request req = {
+		0, bytes("/data"), 0, 0, false, false
+	};
+	const struct list_request fresh = {
+		0, bytes("/data"), 0, 0, true, false
+	};
 	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
 	uint64_t lists;
 
@@ -558,7 +564,9 @@ static void a_large_listing_needs_little_memory_and_holds_up_nobody(
 	void **state ATTR_UNUSED)
 {
 	const struct fake_ufs_faults slow = { .min_ms = 5, .max_ms = 5 };
-	const struct list_request req = { 0, bytes("/data"), 0, 1, false };
+	const struct list_request req = {
+		0, bytes("/data"), 0, 1, false, false
+	};
 	struct rpc_pending listing = { .fd = -1 };
 	struct namespace_totals t;
 	int i, listed = 0;
@@ -624,7 +632,7 @@ static void a_late_answer_is_not_taken_for_another_mounts(
 	void **state ATTR_UNUSED)
 {
 	const struct fake_ufs_faults slow = { .min_ms = 500, .max_ms = 500 };
-	const struct list_request req = { 0, bytes("/"), 0, 0, false };
+	const struct list_request req = { 0, bytes("/"), 0, 0, false, false };
 	struct fake_ufs *other = fake_ufs_new("fake://other", 1);
 	struct rpc_pending late = { .fd = -1 };
 
@@ -663,7 +671,9 @@ static void a_crash_in_mid_listing_loses_nothing_that_was_said(
 	void **state ATTR_UNUSED)
 {
 	const struct fake_ufs_faults slow = { .min_ms = 50, .max_ms = 50 };
-	const struct list_request req = { 0, bytes("/data"), 0, 0, false };
+	const struct list_request req = {
+		0, bytes("/data"), 0, 0, false, false
+	};
 	uint64_t before;
 	char name[16];
 	int i;
@@ -835,7 +845,299 @@ static void an_option_sealed_with_another_key_is_refused(
 	assert_non_null(strstr(f.text, "aws.secretKey"));
 }
 
+static void on_update(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct update_mount_reply *r = reply;
+
+	end(p, code);
+	if (!code)
+		snprintf(f.text, sizeof(f.text), "%.*s", (int)r->uri.len,
+			 r->uri.ptr);
+}
+
+static int update(const struct update_mount_request *req)
+{
+	struct update_mount_request mine = *req;
+
+	mine.origin = (struct origin){ 9, ++f.sequence };
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(update_mount), &f.pending, &mine,
+		 on_update);
+	return await();
+}
+
+static void on_mounts(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct mounts_reply *r = reply;
+	size_t i, n = 0;
+
+	end(p, code);
+	f.text[0] = '\0';
+	if (code || !r->mounts.n)
+		return;
+	n += (size_t)snprintf(f.text, sizeof(f.text), "%u:%u:%03o",
+			      r->mounts.at[0].uid, r->mounts.at[0].gid,
+			      r->mounts.at[0].umask);
+	for (i = 0; i < r->mounts.at[0].options.n; i++) {
+		const struct mount_option *o = &r->mounts.at[0].options.at[i];
+
+		n += (size_t)snprintf(f.text + n, sizeof(f.text) - n,
+				      " %.*s=%.*s", (int)o->key.len, o->key.ptr,
+				      (int)o->value.len, o->value.ptr);
+	}
+}
+
+static const char *first_mount(void)
+{
+	const struct mounts_request req = { false };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(mounts), &f.pending, &req,
+		 on_mounts);
+	assert_int_equal(await(), 0);
+	return f.text;
+}
+
+static void an_update_changes_what_it_names_and_nothing_else(
+	void **state ATTR_UNUSED)
+{
+	const struct mount_option was[] = { { str("a"), str("1"), { 0 } },
+					    { str("b"), str("2"), { 0 } } };
+	const struct mount_option is[] = { { str("b"), str("3"), { 0 } },
+					   { str("c"), str("4"), { 0 } } };
+	const schema_str a = str("a");
+	struct update_mount_request req = { .path = str("/data"),
+					    .options = { is, 2 },
+					    .check = true };
+
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount_with("/data", URI, was, 2), 0);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(update(&req), 0);
+	assert_string_equal(f.text, URI);
+	assert_string_equal(first_mount(), "7:8:027 a=1 b=3 c=4");
+	req = (struct update_mount_request){ .path = str("/data"),
+					     .unset = { &a, 1 },
+					     .given = 4,
+					     .umask = 077 };
+	assert_int_equal(update(&req), 0);
+	assert_string_equal(first_mount(), "7:8:077 b=3 c=4");
+	req = (struct update_mount_request){ .path = str("/data"),
+					     .options = { was, 1 },
+					     .replace = true,
+					     .given = 3 };
+	assert_int_equal(update(&req), 0);
+	assert_string_equal(first_mount(), "0:0:077 a=1");
+	assert_int_equal(getattr(f.id), 0); /* what was known is */
+	sim_master_stop(&f.master);
+	sim_master_start(&f.master);
+	sim_run(f.loop, 2000);
+	assert_string_equal(first_mount(), "0:0:077 a=1");
+}
+
+static void an_update_that_fails_changes_nothing(void **state ATTR_UNUSED)
+{
+	const struct mount_option b = { str("b"), str("3"), { 0 } };
+	const struct mount_option open = { str("aws.secretKey"),
+					   str("hunter2"),
+					   { 0 } };
+	struct update_mount_request req = { .path = str("/data"),
+					    .options = { &b, 1 },
+					    .check = true };
+
+	assert_int_equal(update(&req), -ENOENT);
+	assert_string_equal(f.text, "/data: nothing is mounted there");
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_fail(f.bucket, 0, 1, -EACCES);
+	assert_int_equal(update(&req), -EACCES);
+	req.options.at = &open;
+	assert_int_equal(update(&req), -EINVAL);
+	assert_null(strstr(f.text, "hunter2"));
+	assert_string_equal(first_mount(), "7:8:027");
+}
+
+/* It was asked for before, and is journalled after. */
+static void an_update_never_mounts_what_is_gone(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 500, .max_ms = 500 };
+	const struct update_mount_request req = {
+		.origin = { 9, 1000 },
+		.path = str("/data"),
+		.check = true,
+	};
+	struct rpc_pending late = { .fd = -1 };
+
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	rpc_call(f.client, RPC_MASTER_METHOD(update_mount), &late, &req,
+		 on_update);
+	sim_run(f.loop, 100);
+	assert_int_equal(unmount("/data"), 0);
+	begin();
+	assert_int_equal(await(), -ENOENT);
+	assert_int_equal(stat_path("/data", false), -ENOENT);
+}
+
+static void on_check(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct check_reply *r = reply;
+	size_t i, n = 0;
+
+	end(p, code);
+	if (code)
+		return;
+	f.text[0] = '\0';
+	f.flag = r->asked;
+	f.length = r->compared;
+	f.n = r->differences.n;
+	f.id = r->left_out;
+	for (i = 0; i < r->differences.n && n < sizeof(f.text); i++)
+		n += (size_t)snprintf(
+			f.text + n, sizeof(f.text) - n, "%.*s:%u ",
+			(int)r->differences.at[i].name.len,
+			(const char *)r->differences.at[i].name.ptr,
+			r->differences.at[i].kind);
+}
+
+static int check(const char *path)
+{
+	const struct check_request req = { bytes(path) };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(check), &f.pending, &req,
+		 on_check);
+	return await();
+}
+
+static bool told(const char *what)
+{
+	return strstr(f.text, what) != NULL;
+}
+
+static void a_check_tells_what_is_otherwise(void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "d/same", 1);
+	fake_ufs_put(f.bucket, "d/other", 2);
+	fake_ufs_put(f.bucket, "d/gone", 3);
+	fake_ufs_put(f.bucket, "d/sub/x", 4);
+	fake_ufs_put(f.bucket, "d/away/x", 4);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data/d"), 0);
+	assert_int_equal(check("/data/d"), 0);
+	assert_true(f.flag);
+	assert_int_equal(f.length, 5);
+	assert_int_equal(f.n, 0);
+
+	fake_ufs_put(f.bucket, "d/other", 2);
+	fake_ufs_remove(f.bucket, "d/gone");
+	fake_ufs_remove(f.bucket, "d/away/x");
+	fake_ufs_put(f.bucket, "d/new", 9);
+	assert_int_equal(check("/data/d"), 0);
+	assert_int_equal(f.n, 4);
+	assert_true(told("other:1 ") && told("gone:2 ") && told("away:2 ") &&
+		    told("new:3 "));
+	assert_int_equal(check("/data/d/other"), 0);
+	assert_string_equal(f.text, "other:1 ");
+	assert_int_equal(check("/data/d/gone"), 0);
+	assert_string_equal(f.text, "gone:2 ");
+	/* Nothing was learned by it. */
+	assert_int_equal(check("/data/d"), 0);
+	assert_int_equal(f.n, 4);
+	assert_int_equal(list_after("/data/d", 0, 0, true), 0);
+	assert_int_equal(check("/data/d"), 0);
+	assert_int_equal(f.n, 0);
+}
+
+static void a_check_compares_only_what_is_known(void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "d/a", 1);
+	fake_ufs_put(f.bucket, "d/b", 2);
+	assert_int_equal(mount("/m/data"), 0);
+	assert_int_equal(check("/m"), 0); /* above all mounts */
+	assert_false(f.flag);
+	assert_int_equal(check("/m/data/d"), 0);
+	assert_false(f.flag);
+	assert_int_equal(stat_path("/m/data/d/a", false), 0);
+	assert_int_equal(check("/m/data/d"), 0); /* b is not news */
+	assert_true(f.flag);
+	assert_int_equal(f.length, 1);
+	assert_int_equal(f.n, 0);
+	assert_int_equal(check("/m/none"), -ENOENT);
+	fake_ufs_fail(f.bucket, 0, 1, -EHOSTUNREACH);
+	assert_int_equal(check("/m/data/d"), -EHOSTUNREACH);
+}
+
+static void a_check_passes_over_mounts_below(void **state ATTR_UNUSED)
+{
+	struct fake_ufs *other = fake_ufs_new("fake://other", 1);
+
+	fake_ufs_put(f.bucket, "a", 1);
+	assert_int_equal(mount("/"), 0);
+	assert_int_equal(mount_with("/x/y", "fake://other", NULL, 0), 0);
+	assert_int_equal(list_after("/", 0, 0, true), 0);
+	assert_int_equal(f.n, 2);
+	assert_int_equal(check("/"), 0);
+	assert_int_equal(f.n, 0);
+	fake_ufs_remove(f.bucket, "a");
+	assert_int_equal(check("/"), 0);
+	assert_string_equal(f.text, "a:2 ");
+	assert_int_equal(unmount("/x/y"), 0);
+	sim_run(f.loop, 1000);
+	assert_int_equal(check("/"), 0);
+	assert_string_equal(f.text, "a:2 ");
+	assert_int_equal(unmount("/"), 0);
+	sim_run(f.loop, 1000);
+	fake_ufs_free(other);
+}
+
+static void a_check_of_many_names_the_first_and_counts_the_rest(
+	void **state ATTR_UNUSED)
+{
+	char path[32];
+	int i;
+
+	for (i = 0; i < 2500; i++) {
+		snprintf(path, sizeof(path), "d/%d", i);
+		fake_ufs_put(f.bucket, path, 1);
+	}
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data/d"), 0);
+	for (i = 0; i < 2500; i += 2) {
+		snprintf(path, sizeof(path), "d/%d", i);
+		fake_ufs_remove(f.bucket, path);
+	}
+	assert_int_equal(check("/data/d"), 0);
+	assert_int_equal(f.length, 2500);
+	assert_int_equal(f.n, 1000);
+	assert_int_equal(f.id, 250);
+}
+
+static void only_what_is_known_can_be_listed(void **state ATTR_UNUSED)
+{
+	const struct list_request req = { .path = bytes("/data"),
+					  .known = true };
+	const uint64_t before = n_lists();
+
+	fake_ufs_put(f.bucket, "a", 1);
+	fake_ufs_put(f.bucket, "b", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/a", false), 0);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &f.pending, &req, on_list);
+	assert_int_equal(await(), 0);
+	assert_int_equal(f.n, 1);
+	assert_int_equal(n_lists(), before + 1); /* the mount's check */
+}
+
 TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
+	  TEST_WITH(an_update_changes_what_it_names_and_nothing_else),
+	  TEST_WITH(an_update_that_fails_changes_nothing),
+	  TEST_WITH(an_update_never_mounts_what_is_gone),
+	  TEST_WITH(a_check_tells_what_is_otherwise),
+	  TEST_WITH(a_check_compares_only_what_is_known),
+	  TEST_WITH(a_check_passes_over_mounts_below),
+	  TEST_WITH(a_check_of_many_names_the_first_and_counts_the_rest),
+	  TEST_WITH(only_what_is_known_can_be_listed),
 	  TEST_WITH(what_has_no_owner_gets_the_mounts),
 	  TEST_WITH(what_is_known_is_not_asked_for_again),
 	  TEST_WITH(a_path_is_found_without_listing),

@@ -152,6 +152,24 @@ static void a_master_of_another_cluster_means_other_files(
 	assert_int_equal(f.mounts_asked, 2);
 }
 
+static void mounts_that_changed_are_asked_for_once(void **state ATTR_UNUSED)
+{
+	f.mount_changes = 1;
+	run(3000);
+	assert_int_equal(f.mounts_asked, 0); /* none is used */
+	put_file(1, 100 * KIB);
+	read_file(1);
+	assert_int_equal(f.mounts_asked, 1);
+	f.mount_changes = 2;
+	run(3000);
+	assert_int_equal(f.mounts_asked, 2);
+	run(3000);
+	assert_int_equal(f.mounts_asked, 2);
+	put_file(2, 100 * KIB);
+	assert_int_equal(read_file(2), 100 * KIB);
+	assert_int_equal(f.mounts_asked, 2);
+}
+
 static bool stopped;
 
 static void on_stopped(void *owner ATTR_UNUSED)
@@ -235,6 +253,7 @@ TEST_MAIN(TEST_WITH(a_worker_registers_and_tells_all),
 	  TEST_WITH(a_restart_finds_the_same_files),
 	  TEST_WITH(the_cache_of_another_cluster_is_emptied),
 	  TEST_WITH(a_master_of_another_cluster_means_other_files),
+	  TEST_WITH(mounts_that_changed_are_asked_for_once),
 	  TEST_WITH(a_stop_lets_calls_end),
 	  TEST_WITH(a_stop_does_not_wait_for_ever),
 	  TEST_WITH(a_stop_with_the_master_away))

@@ -52,7 +52,8 @@ static void serve_heartbeat(void *role ATTR_UNUSED, struct rpc_call *call,
 {
 	const struct heartbeat_request *req = request;
 	const struct heartbeat_reply reply = { f.epoch, f.report,
-					       f.register_again };
+					       f.register_again,
+					       f.mount_changes };
 
 	f.heartbeats++;
 	f.fulls += req->full;

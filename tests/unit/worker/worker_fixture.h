@@ -56,6 +56,7 @@ struct fixture {
 	unsigned suspected[N_FILES];
 	unsigned added[N_FILES], complete[N_FILES], removed[N_FILES];
 	const char *mount_option; /* the value of one */
+	uint64_t mount_changes;   /* as told with a heartbeat */
 	int file_code;            /* what call file answers, if not 0 */
 
 	struct {
