@@ -8,7 +8,7 @@
 #include "worker/state.h"
 
 #define CALL_MS    5000
-#define GIVE_UP_MS 30000
+#define GIVE_UP_MS 5000 /* who asks us goes on waiting, or asks another */
 #define BETWEEN_MS 200
 
 static void try(struct upcall *call);
@@ -93,6 +93,9 @@ static void on_answer(struct rpc_pending *p, int code, const void *reply)
 					 on_again);
 			return;
 		}
+		if (!p->answered && code != -ECANCELED)
+			code = err_wrap(&p->err, -ESHUTDOWN,
+					"the worker reaches no master");
 	}
 	finish(call, code, reply);
 }

@@ -326,12 +326,28 @@ static void what_is_not_cached_waits_for_the_master(void **state ATTR_UNUSED)
 	put_file(1, 300 * KIB);
 	master_end();
 	read_begin(&r, 0, 1, 0, 10);
-	run(5000);
+	run(3000);
 	assert_int_equal(r.calls, 0);
 	master_begin();
 	run(5000);
 	read_end(&r);
 	assert_int_equal(r.n, 10);
+}
+
+/* As one that stops would: the reader asks again, perhaps another worker. */
+static void a_worker_that_reaches_no_master_says_so(void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	put_file(1, 300 * KIB);
+	master_end();
+	read_begin(&r, 0, 1, 0, 10);
+	run(15000);
+	read_end(&r);
+	assert_int_equal(r.code, -ESHUTDOWN);
+	master_begin();
+	run(5000);
+	assert_int_equal(read_some(1, 0, 10), 10);
 }
 
 static void an_old_epoch_is_told_so(void **state ATTR_UNUSED)
@@ -605,6 +621,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(keys_that_are_refused_are_not_asked_for_ever),
 	  TEST_WITH(what_is_cached_needs_nobody_else),
 	  TEST_WITH(what_is_not_cached_waits_for_the_master),
+	  TEST_WITH(a_worker_that_reaches_no_master_says_so),
 	  TEST_WITH(an_old_epoch_is_told_so), TEST_WITH(fetches_are_bounded),
 	  TEST_WITH(memory_of_readers_is_bounded),
 	  TEST_WITH(a_file_is_loaded_whole),
