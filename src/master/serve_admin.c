@@ -84,6 +84,10 @@ void serve_report(void *role, struct rpc_call *call,
 	reply.warnings.at = warnings;
 	if (m->block_size_warning)
 		warnings[reply.warnings.n++] = str_of(m->block_size_warning);
+	if (skipped_total(&m->loader.skipped, journal_namespace(m->journal)))
+		warnings[reply.warnings.n++] = str_of(
+			"names of under-storage are not shown "
+			"(ufs_names_skipped); the log says which and why");
 	if (m->workers.n_live == 0)
 		warnings[reply.warnings.n++] = str_of("no worker is live");
 	rpc_reply(call, &reply);

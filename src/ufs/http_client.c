@@ -143,6 +143,8 @@ static void set_amz(struct http_answer *a, const char *line)
 	} else if ((v = field(line, "x-amz-checksum-crc32c"))) {
 		if (strlen(v) < sizeof(a->crc32c))
 			snprintf(a->crc32c, sizeof(a->crc32c), "%s", v);
+	} else if ((v = field(line, "x-amz-checksum-type"))) {
+		a->of_parts = strcasecmp(v, "COMPOSITE") == 0;
 	} else if ((v = field(line, "x-amz-server-side-encryption"))) {
 		a->etag_no_md5 |= strncmp(v, "aws:kms", 7) == 0;
 	} else if (field(line, "x-amz-server-side-encryption-"
@@ -546,10 +548,11 @@ static void on_timer(struct timer *t)
 static void on_tick(struct timer *t)
 {
 	struct http_client *c = container_of(t, struct http_client, tick);
-	uint64_t now = loop_now_ms(c->loop), late = now - c->tick_ms;
+	uint64_t now = loop_now_ms(c->loop), late;
 	struct list *link, *next;
 	struct http_req *r;
 
+	late = now > c->tick_ms ? now - c->tick_ms : 0;
 	for (link = c->active.next; link != &c->active; link = next) {
 		next = link->next;
 		r = list_entry(link, struct http_req, link);

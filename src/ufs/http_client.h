@@ -46,6 +46,7 @@ struct http_answer {
 	char etag[256];        /* as it came; longer ones: ends in "..." */
 	char bucket_region[32];
 	char crc32c[16];  /* x-amz-checksum-crc32c; longer ones: "" */
+	bool of_parts;    /* that is of the parts' checksums */
 	bool etag_no_md5; /* encrypted so that it cannot be */
 };
 

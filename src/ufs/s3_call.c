@@ -162,11 +162,12 @@ static void on_delay_over(struct timer *t);
 static void retry(struct s3_call *call)
 {
 	struct s3 *s3 = call->s3;
-	unsigned max =
-		call->max_attempts ? call->max_attempts : s3->config.attempts;
+	unsigned max = s3->config.attempts;
 	uint64_t now = loop_now_ms(s3->ufs.env.loop);
 	unsigned delay;
 
+	if (call->max_attempts && call->max_attempts < max)
+		max = call->max_attempts;
 	if (call->attempt >= max || now - call->since_ms >= MAX_TOTAL_MS) {
 		err_set(&call->err, call->err.code, "%s (%u attempts)",
 			call->err.msg, call->attempt);

@@ -43,7 +43,7 @@ struct s3_call {
 	const struct ufs_version *version; /* If-Match; NULL: any */
 	bool ranged;
 	uint64_t from, to;     /* the bytes still wanted, both inclusive */
-	unsigned max_attempts; /* 0: the default */
+	unsigned max_attempts; /* 0: as the mount says, and never more */
 	/* Bytes of a good answer; `received` are what this attempt had before.
 	 * False ends the call with -EIO. */
 	bool (*on_data)(struct s3_call *call, const void *data, size_t len);

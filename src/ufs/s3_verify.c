@@ -70,7 +70,8 @@ void s3_digest_take(struct s3_digest *d, enum s3_verify wanted,
 		    const struct http_answer *a, const struct ufs_version *v)
 {
 	*d = (struct s3_digest){ .kind = S3_VERIFY_NONE };
-	if (wanted == S3_VERIFY_NONE || take_crc32c(d, a->crc32c))
+	if (wanted == S3_VERIFY_NONE ||
+	    (!a->of_parts && take_crc32c(d, a->crc32c)))
 		return;
 	if (wanted == S3_VERIFY_MD5 && v && !a->etag_no_md5)
 		take_md5(d, v);
@@ -112,7 +113,7 @@ int s3_digest_check(const struct s3_digest *d, const void *bytes, size_t len,
 			return 0;
 		return err_set(err, -EIO,
 			       "wrong bytes came: their CRC32C is not the "
-			       "object's");
+			       "object's; if it never is, give s3.verify=none");
 	case S3_VERIFY_MD5:
 		return check_md5(d->bytes, bytes, len, err);
 	default:

@@ -2,9 +2,10 @@
  * What an S3 server answers in XML: a page of ListObjectsV2, or an error.
  *
  * A push parser: bytes go in as they arrive.  Names come out decoded if the
- * server says that it encoded them; nothing is judged here, but that a name with
- * a NUL is none.  Characters that XML forbids are taken all the same.  Elements that are
- * not known are skipped, document types refused, texts bounded.
+ * server says that it encoded them; nothing is judged here, but that a name
+ * with a NUL is none.  Characters that XML forbids are taken all the same.
+ * Elements that are not known are skipped, document types refused, texts
+ * bounded.
  *
  * Source: ListObjectsV2 and "Error responses" of the S3 API reference.
  */

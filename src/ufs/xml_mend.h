@@ -4,8 +4,8 @@
  * (Ceph: the prefix and the continuation token).  Each comes out as a
  * processing instruction, <?c HEX?>, which no server sends.
  *
- * Bytes in pieces; what may be the beginning of such a character is kept for the
- * next one.  Where there is none, nothing is copied.
+ * Bytes in pieces; what may be the beginning of such a character is kept for
+ * the next one.  Where there is none, nothing is copied.
  */
 #pragma once
 

@@ -17,6 +17,7 @@ import rgw as ceph
 import s3proxy
 
 SIZE = 100000
+LARGE = 6 << 20  # more than is fetched at once
 SLACK_S = 6  # other rows, other tests
 
 
@@ -45,7 +46,8 @@ class Row:
         self.kind = self.injected.get("kind", "get")
         self.dir = "%s/row-%02d-x" % (self.kind, number)
         self.key = self.dir + "/o"
-        self.body = random.Random(number).randbytes(SIZE)
+        self.body = random.Random(number).randbytes(
+            LARGE if "after" in self.injected else SIZE)
         # What cannot be told by the key has a proxy of its own.
         self.alone = self.kind in ("any", "list")
 
@@ -68,12 +70,23 @@ class Row:
                 told = os.listdir(os.path.join(top, self.dir)) == ["o"]
                 sees = "the names" if told else "other names"
             else:
-                with open(os.path.join(top, self.key), "rb") as f:
-                    sees = "the bytes" if f.read() == self.body else \
-                        "other bytes"
+                sees = self.read(os.path.join(top, self.key))
         except OSError as e:
             sees = errno.errorcode[e.errno]
         return sees, time.monotonic() - started
+
+    def read(self, path):
+        got = b""
+        try:
+            with open(path, "rb", buffering=0) as f:
+                for piece in iter(lambda: f.read(1 << 16), b""):
+                    got += piece
+        except OSError as e:
+            if got != self.body[:len(got)]:
+                return "other bytes"
+            return "%s%s" % ("bytes, then " if got else "",
+                             errno.errorcode[e.errno])
+        return "the bytes" if got == self.body else "other bytes"
 
     def is_true(self, sees, took, requests):
         least, _, most = self.requests.partition("–")

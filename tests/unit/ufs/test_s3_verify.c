@@ -40,7 +40,8 @@ static void crc32c_is_checked(void **state ATTR_UNUSED)
 	check("123456789", 0);
 	check("123456788", -EIO);
 	assert_string_equal(err.msg, "wrong bytes came: their CRC32C is not "
-				     "the object's");
+				     "the object's; if it never is, give "
+				     "s3.verify=none");
 	check("", -EIO);
 }
 
