@@ -50,3 +50,12 @@ TIERS_FIXTURE = $(STORE_FIXTURE) %D%/tiers_fixture.c %D%/tiers_fixture.h
 check_PROGRAMS += %D%/test_tiers
 %C%_test_tiers_SOURCES = %D%/test_tiers.c $(TIERS_FIXTURE)
 %C%_test_tiers_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_tiers_kill
+%C%_test_tiers_kill_SOURCES = %D%/test_tiers_kill.c $(TIERS_FIXTURE)
+%C%_test_tiers_kill_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_tiers_kill_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=openat,--wrap=mkdirat,--wrap=unlinkat,--wrap=renameat \
+	-Wl,--wrap=close,--wrap=write,--wrap=pwrite
+check_PROGRAMS += %D%/test_tiers_threads
+%C%_test_tiers_threads_SOURCES = %D%/test_tiers_threads.c $(TIERS_FIXTURE)
+%C%_test_tiers_threads_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)

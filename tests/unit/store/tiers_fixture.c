@@ -77,6 +77,7 @@ void tiers_start(void)
 		.block_size = 256 * MIB,
 		.evictor = tf.evictor,
 		.move_rate = tf.move_rate,
+		.threads = f.threads,
 		.loop = f.loop,
 	};
 	struct err err = { 0 };
