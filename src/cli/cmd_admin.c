@@ -19,14 +19,30 @@ static json_t *json_strings(const schema_str_array *a)
 	return all;
 }
 
+static json_t *json_tiers(const schema_tier_info_array *a)
+{
+	json_t *all = json_array();
+	const struct tier_info *t;
+
+	for (t = a->at; t < a->at + a->n; t++)
+		json_array_append_new(all,
+				      json_pack("{s:o, s:I, s:I, s:I}", "tier",
+						TEXT_JSON(t->name), "capacity",
+						(json_int_t)t->capacity, "used",
+						(json_int_t)t->used, "files",
+						(json_int_t)t->files));
+	return all;
+}
+
 static json_t *json_worker(const struct worker_info *w)
 {
-	return json_pack("{s:i, s:o, s:o, s:I, s:I, s:b, s:I}", "id",
+	return json_pack("{s:i, s:o, s:o, s:I, s:I, s:b, s:I, s:o}", "id",
 			 (int)w->id, "host", TEXT_JSON(w->host), "addresses",
 			 json_strings(&w->addresses), "capacity",
 			 (json_int_t)w->capacity, "used", (json_int_t)w->used,
 			 "live", w->live, "last_heartbeat_ms",
-			 (json_int_t)w->last_heartbeat_ms);
+			 (json_int_t)w->last_heartbeat_ms, "tiers",
+			 json_tiers(&w->tiers));
 }
 
 static json_t *json_numbers(const schema_named_number_array *a)
@@ -85,6 +101,20 @@ static double seconds_since(uint64_t wall_ms)
 	return since > 0 ? since : 0;
 }
 
+static void print_tiers(struct cli *cli, const schema_tier_info_array *a)
+{
+	char capacity[32], used[32];
+	const struct tier_info *t;
+
+	for (t = a->at; t < a->at + a->n; t++) {
+		text_size(capacity, sizeof(capacity), t->capacity);
+		text_size(used, sizeof(used), t->used);
+		fprintf(cli->out, "  %.*s: %s of %s used, %llu files\n",
+			(int)t->name.len, t->name.ptr, used, capacity,
+			(unsigned long long)t->files);
+	}
+}
+
 static void print_worker(struct cli *cli, const struct worker_info *w)
 {
 	char capacity[32], used[32];
@@ -100,6 +130,7 @@ static void print_worker(struct cli *cli, const struct worker_info *w)
 		fprintf(cli->out, ", %.*s", (int)w->addresses.at[i].len,
 			w->addresses.at[i].ptr);
 	fputc('\n', cli->out);
+	print_tiers(cli, &w->tiers);
 }
 
 static int on_report(void *arg, const void *reply)

@@ -225,14 +225,15 @@ static void explain_json(struct place *p, const struct explain_reply *r)
 	json_array_append_new(
 		p->json,
 		json_pack("{s:i, s:b, s:I, s:b, s:b, s:b, s:o, s:o, s:I, s:o, "
-			  "s:o}",
+			  "s:o, s:o}",
 			  "worker", (int)p->worker, "home", r->home, "present",
 			  (json_int_t)r->present, "complete", r->complete,
 			  "verified", r->verified, "granted", r->granted, "why",
 			  TEXT_JSON(r->why), "last_open",
 			  TEXT_JSON(r->last_open), "last_open_ms",
 			  (json_int_t)r->last_open_ms, "tier",
-			  TEXT_JSON(r->tier), "blocks", blocks));
+			  TEXT_JSON(r->tier), "dir", TEXT_JSON(r->dir),
+			  "blocks", blocks));
 }
 
 static int on_explain(void *arg, const void *reply)
@@ -247,13 +248,15 @@ static int on_explain(void *arg, const void *reply)
 		explain_json(p, r);
 		return 0;
 	}
-	fprintf(out, "worker %u%s: %llu of %llu bytes cached%s%s%s%s%.*s\n",
-		p->worker, r->home ? ", its home" : "",
-		(unsigned long long)r->present, (unsigned long long)p->length,
-		r->complete ? ", complete" : "",
+	fprintf(out, "worker %u%s: %llu of %llu bytes cached%s%s%s", p->worker,
+		r->home ? ", its home" : "", (unsigned long long)r->present,
+		(unsigned long long)p->length, r->complete ? ", complete" : "",
 		r->verified ? ", verified" : "",
-		r->granted ? ", granted to a reader" : "",
-		r->tier.len ? ", in " : "", (int)r->tier.len, r->tier.ptr);
+		r->granted ? ", granted to a reader" : "");
+	if (r->tier.len)
+		fprintf(out, ", in %.*s (%.*s)", (int)r->tier.len, r->tier.ptr,
+			(int)r->dir.len, r->dir.ptr);
+	fputc('\n', out);
 	if (r->why.len)
 		fprintf(out, "  not cached whole: %.*s\n", (int)r->why.len,
 			r->why.ptr);

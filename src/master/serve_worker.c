@@ -128,6 +128,7 @@ struct worker_info *describe_workers(const struct workers *w,
 			.used = k->used,
 			.last_heartbeat_ms = k->seen_wall_ms,
 			.live = k->live,
+			.tiers = { k->tiers, k->n_tiers },
 		};
 		for (a = 0; a < k->n_addresses; a++)
 			*s++ = str_of(k->addresses[a]);

@@ -1,6 +1,7 @@
 #include "master/workers.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,6 +279,26 @@ static void take_report(struct worker *k, const struct heartbeat_request *req)
 	k->heard = req->number;
 }
 
+static void take_tiers(struct worker *k, const schema_tier_info_array *tiers)
+{
+	char name[16];
+	enum tier t;
+	size_t i;
+
+	k->n_tiers = 0;
+	for (i = 0; i < tiers->n && k->n_tiers < N_TIERS; i++) {
+		snprintf(name, sizeof(name), "%.*s", (int)tiers->at[i].name.len,
+			 tiers->at[i].name.ptr);
+		t = tier_find(name);
+		if (t == TIER_AUTO)
+			continue;
+		k->tiers[k->n_tiers] = tiers->at[i];
+		k->tiers[k->n_tiers].name =
+			(schema_str){ tier_name(t), strlen(tier_name(t)) };
+		k->n_tiers++;
+	}
+}
+
 void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
 		       struct heartbeat_reply *reply)
 {
@@ -290,6 +311,7 @@ void workers_heartbeat(struct workers *w, const struct heartbeat_request *req,
 	}
 	seen(k);
 	k->used = req->used;
+	take_tiers(k, &req->tiers);
 	if (k->capacity != req->capacity) {
 		k->capacity = req->capacity;
 		new_epoch(w);

@@ -15,6 +15,7 @@
 
 #include "core/namespace.h"
 #include "core/placement.h"
+#include "core/tiers.h"
 #include "master/holders.h"
 #include "rpc/client.h"
 #include "rpc/method.h"
@@ -38,6 +39,8 @@ struct worker {
 	size_t n_addresses;
 	char *host;
 	uint64_t capacity, used;
+	struct tier_info tiers[N_TIERS]; /* as it has said */
+	unsigned n_tiers;
 	uint64_t seen_ms;      /* loop's time */
 	uint64_t seen_wall_ms; /* for reports */
 

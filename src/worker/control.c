@@ -178,6 +178,7 @@ static void tell(struct worker *w)
 {
 	struct control *c = &w->control;
 	struct heartbeat_request req = { .worker = c->id };
+	struct tier_info tiers[N_TIERS];
 	struct store_totals t;
 	uint64_t *ids = NULL;
 
@@ -187,6 +188,7 @@ static void tell(struct worker *w)
 	req.epoch = c->set.epoch;
 	req.capacity = t.capacity;
 	req.used = t.used;
+	req.tiers = tiers_infos(&t, tiers);
 	req.life = c->life;
 	req.number = c->heard + 1;
 	req.full = c->full;

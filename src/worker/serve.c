@@ -190,7 +190,8 @@ static void serve_explain(void *role, struct rpc_call *call,
 	reply.complete = st.complete;
 	reply.verified = st.verified;
 	reply.granted = st.granted;
-	reply.tier = str_of(st.dir);
+	reply.tier = str_of(st.dir[0] ? tier_name(st.tier) : "");
+	reply.dir = str_of(st.dir);
 	reply.blocks = list_blocks(w, req->id, st.size);
 	history_last_open(w, req->id, open);
 	reply.last_open = str_of(open);

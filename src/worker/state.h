@@ -386,6 +386,9 @@ struct tier_numbers {
 
 /* The metrics, since the last time. */
 void tiers_count(struct worker *w, const struct store_totals *t);
+/* `infos` has room for N_TIERS. */
+schema_tier_info_array tiers_infos(const struct store_totals *totals,
+				   struct tier_info *infos);
 void tiers_numbers(const struct store_totals *totals, struct tier_numbers *out);
 
 /* ---- worker.c ---- */

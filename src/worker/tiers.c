@@ -35,6 +35,27 @@ void tiers_count(struct worker *w, const struct store_totals *t)
 	metric_set(METRIC_memory_used, t->memory_used);
 }
 
+schema_tier_info_array tiers_infos(const struct store_totals *totals,
+				   struct tier_info *infos)
+{
+	const struct store_tier *tier;
+	enum tier t;
+	size_t n = 0;
+
+	for (t = TIER_FASTEST; t < N_TIERS; t++) {
+		tier = &totals->tiers[t];
+		if (!tier->dirs)
+			continue;
+		infos[n++] = (struct tier_info){
+			.name = { tier_name(t), strlen(tier_name(t)) },
+			.capacity = tier->capacity,
+			.used = tier->used,
+			.files = tier->files,
+		};
+	}
+	return (schema_tier_info_array){ infos, n };
+}
+
 static void add(struct tier_numbers *n, enum tier t, const char *what,
 		uint64_t value)
 {
