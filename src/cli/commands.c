@@ -62,6 +62,14 @@ static const struct cli_flag human_flags[] = {
 	{ 0 },
 };
 
+static const struct cli_flag scrub_flags[] = {
+	{ 't', "target", "worker[:ID]", "only this worker" },
+	{ 'r', "rate", "BYTES",
+	  "so many bytes a second and directory instead of worker.scrub-rate; "
+	  "K, M, G and T are units" },
+	{ 0 },
+};
+
 static const struct cli_flag end_flags[] = {
 	{ 'c', "bytes", "N",
 	  "so many bytes instead of 1K; K, M, G and T are units" },
@@ -219,6 +227,14 @@ const struct cli_command cli_commands[] = {
 	  target_flags, 0, 1, cmd_metrics },
 	{ "admin", "report", "", "the state of the cluster", NULL, none, 0, 0,
 	  cmd_report },
+	{ "admin", "scrub", "[start|status]",
+	  "look for cached bytes that are not what they were",
+	  "status, the default, prints how far each worker has come; start "
+	  "begins where no scrub is under way: all that is cached is read from "
+	  "the disks and compared with its checksums. What is damaged is "
+	  "dropped, named in the worker's log, counted, and fetched again when "
+	  "it is read.",
+	  scrub_flags, 0, 1, cmd_scrub },
 	{ 0 },
 };
 

@@ -197,24 +197,34 @@ static void complete_flags(FILE *out, const struct cli_flag *flags,
 			fprintf(out, "--%s\n", flags->name);
 }
 
+/* Of "a|b|c", which ends at one of `ends`. */
+static void complete_choice(FILE *out, const char *choices, const char *ends,
+			    const char *begin)
+{
+	const char *end = choices + strcspn(choices, ends);
+	size_t len;
+
+	for (; choices < end; choices += len + 1) {
+		len = strcspn(choices, "|");
+		if (len > (size_t)(end - choices))
+			len = (size_t)(end - choices);
+		if (strncmp(choices, begin, strlen(begin)) == 0 &&
+		    strlen(begin) <= len)
+			fprintf(out, "%.*s\n", (int)len, choices);
+	}
+}
+
 /* "a|b|c" after the option that `word` is; false: it is none of that kind. */
 static bool complete_value(FILE *out, const struct cli_flag *flags,
 			   const char *word, const char *begin)
 {
-	const char *at;
-	size_t len;
-
 	for (; flags->letter; flags++)
 		if (flags->name && strncmp(word, "--", 2) == 0 &&
 		    strcmp(flags->name, word + 2) == 0)
 			break;
 	if (!flags->letter || !flags->arg || !strchr(flags->arg, '|'))
 		return false;
-	for (at = flags->arg; *at; at += len + (at[len] == '|')) {
-		len = strcspn(at, "|");
-		if (strncmp(at, begin, strlen(begin)) == 0)
-			fprintf(out, "%.*s\n", (int)len, at);
-	}
+	complete_choice(out, flags->arg, "", begin);
 	return true;
 }
 
@@ -231,10 +241,14 @@ int cli_complete(FILE *out, int argc, char **argv)
 		return CLI_DONE;
 	}
 	c = argc > 2 ? cli_find(argv[0], argv[1]) : NULL;
-	if (c && !complete_value(out, c->flags, argv[argc - 2], last) &&
-	    strncmp(last, "--", 2) == 0) {
+	if (!c || complete_value(out, c->flags, argv[argc - 2], last))
+		return CLI_DONE;
+	if (strncmp(last, "--", 2) == 0) {
 		complete_flags(out, c->flags, last + 2);
 		complete_flags(out, cli_common, last + 2);
+	} else if (argc == 3 && c->synopsis[0] == '[' &&
+		   strchr(c->synopsis, '|')) {
+		complete_choice(out, c->synopsis + 1, "]", last);
 	}
 	return CLI_DONE;
 }

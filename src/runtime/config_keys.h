@@ -43,6 +43,13 @@
 	  "bytes a second, in K, M or G",                                      \
 	  "how fast blocks may move between tiers, for each directory that "   \
 	  "is not of the slowest tier")                                        \
+	K("worker.scrub-rate", rate, worker_scrub_rate, "16M",                 \
+	  "bytes a second, in K, M or G",                                      \
+	  "how fast each directory is read by the scrubber, which looks for "  \
+	  "cached bytes that are not what they were")                          \
+	K("worker.scrub-interval", duration, worker_scrub_interval, "7d",      \
+	  "a time such as 500ms, 5s, 2m, 1h or 7d",                            \
+	  "how often the scrubber begins; 0: only by acached admin scrub")     \
 	K("worker.http", endpoint, worker_http, "", "HOST:PORT",               \
 	  "metrics and health of the worker over HTTP; empty: none")           \
 	K("fuse.http", endpoint, fuse_http, "", "HOST:PORT",                   \

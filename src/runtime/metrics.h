@@ -50,6 +50,14 @@
 	  "bytes evicted")                                                     \
 	M(COUNTER, not_admitted, "acached_not_admitted_total", "",             \
 	  "fills that the policy did not cache")                               \
+	M(COUNTER, damaged_files, "acached_damaged_files_total", "",           \
+	  "cached files dropped since their bytes were wrong or unreadable")   \
+	M(COUNTER, scrubbed_files, "acached_scrubbed_files_total", "",         \
+	  "files that the scrubber has compared with their checksums")         \
+	M(COUNTER, scrubbed_bytes, "acached_scrubbed_bytes_total", "",         \
+	  "bytes of these files")                                              \
+	M(GAUGE, unverified_files, "acached_unverified_files", "",             \
+	  "files still to be checked after an unclean stop")                   \
 	M(GAUGE, cache_capacity, "acached_cache_capacity_bytes", "",           \
 	  "room for cached blocks")                                            \
 	M(GAUGE, cache_used, "acached_cache_used_bytes", "",                   \

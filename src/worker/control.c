@@ -92,10 +92,19 @@ static void count(struct worker *w, const struct store_totals *t)
 	metric_add(METRIC_not_admitted, t->not_admitted - c->not_admitted);
 	metric_set(METRIC_cache_capacity, t->capacity);
 	metric_set(METRIC_cache_used, t->used);
+	metric_add(METRIC_damaged_files, t->corrupt - c->damaged);
+	metric_add(METRIC_scrubbed_files,
+		   t->scrubbed_files - c->scrubbed_files);
+	metric_add(METRIC_scrubbed_bytes,
+		   t->scrubbed_bytes - c->scrubbed_bytes);
+	metric_set(METRIC_unverified_files, t->unverified);
 	tiers_count(w, t);
 	c->evictions = t->evictions;
 	c->evicted_bytes = t->evicted_bytes;
 	c->not_admitted = t->not_admitted;
+	c->damaged = t->corrupt;
+	c->scrubbed_files = t->scrubbed_files;
+	c->scrubbed_bytes = t->scrubbed_bytes;
 }
 
 /* The next part of what there is to tell: `req` gets it in `ids`, and must be

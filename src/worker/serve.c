@@ -244,6 +244,26 @@ static void serve_worker_report(void *role, struct rpc_call *call,
 	rpc_reply(call, &reply);
 }
 
+static void serve_scrub(void *role, struct rpc_call *call, const void *request)
+{
+	const struct scrub_request *req = request;
+	struct store_scrub_state st;
+	struct worker *w = role;
+
+	if (req->start)
+		store_scrub(w->store, req->rate);
+	store_scrub_state(w->store, &st);
+	const struct scrub_reply reply = {
+		.running = st.running,
+		.passes = st.passes,
+		.files = st.files,
+		.bytes = st.bytes,
+		.damaged = st.damaged,
+		.to_do = st.to_do,
+	};
+	rpc_reply(call, &reply);
+}
+
 const rpc_handler worker_handlers[] = {
 	[WORKER_CALL_open] = serve_open,
 	[WORKER_CALL_read] = serve_read,
@@ -252,5 +272,6 @@ const rpc_handler worker_handlers[] = {
 	[WORKER_CALL_drop] = serve_drop,
 	[WORKER_CALL_explain] = serve_explain,
 	[WORKER_CALL_worker_report] = serve_worker_report,
+	[WORKER_CALL_scrub] = serve_scrub,
 };
 const unsigned worker_n_handlers = ARRAY_SIZE(worker_handlers);

@@ -342,7 +342,8 @@ struct control {
 	struct list waiting; /* of struct set_wait */
 	struct timer timer, patience;
 	struct upcall tell, ask;
-	uint64_t evictions, evicted_bytes, not_admitted; /* counted so far */
+	uint64_t evictions, evicted_bytes, not_admitted;  /* counted so far */
+	uint64_t damaged, scrubbed_files, scrubbed_bytes; /* the same */
 };
 
 void control_start(struct worker *w);

@@ -194,6 +194,8 @@ static int open_store(struct process *p, struct err *err)
 		.evictor = p->env->config->worker_evictor,
 		.threads = DISK_THREADS,
 		.move_rate = p->env->config->worker_move_rate,
+		.scrub_rate = p->env->config->worker_scrub_rate,
+		.scrub_interval_ms = p->env->config->worker_scrub_interval,
 		.loop = p->loop,
 	};
 

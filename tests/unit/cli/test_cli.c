@@ -132,6 +132,9 @@ static void completion_asks_the_same_table(void **state ATTR_UNUSED)
 	completes("fs", "ls", "--re", "--recursive\n--refresh\n--reverse\n");
 	completes("admin", "rep", NULL, "report\n");
 	completes("fs", "ls", "--so", "--sort\n");
+	completes("admin", "scrub", "st", "start\nstatus\n");
+	completes("admin", "scrub", "sta", "start\nstatus\n");
+	completes("admin", "scrub", "--r", "--rate\n");
 }
 
 static void a_choice_completes_by_its_words(void **state ATTR_UNUSED)

@@ -10,3 +10,6 @@ check_PROGRAMS += %D%/test_serve
 %C%_test_read_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
 %C%_test_serve_SOURCES = %D%/test_serve.c $(WORKER_FIXTURE)
 %C%_test_serve_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_rot
+%C%_test_rot_SOURCES = %D%/test_rot.c $(WORKER_FIXTURE)
+%C%_test_rot_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
