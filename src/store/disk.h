@@ -264,6 +264,14 @@ int room_make_locked(struct dir *d, const struct evict_node *n, uint64_t need,
 void room_ask(struct store *s, struct buffer *ask);
 
 /* read.c */
+/* Becomes a user of the file; *len is what of the request is present.  NULL:
+ * nothing. */
+struct entry *store_use(struct store *s, const struct store_req *req,
+			size_t *len, bool *verified);
+void store_unuse(struct entry *e, struct list *gone);
+/* Has `work` done on a disk thread of the file's directory. */
+void store_submit(struct store *s, struct store_req *req, task_work_fn work,
+		  store_done_fn done);
 /* Compares a small file at once, if that takes no waiting for a disk; whether
  * it is verified now.  The caller uses it. */
 bool read_verifies(struct entry *e);

@@ -19,9 +19,8 @@
 /* Up to here a copy out of the page cache costs less than a thread. */
 #define AT_ONCE (UINT64_C(256) << 10)
 
-/* Becomes a user of the file; *len is what of the request is present. */
-static struct entry *begin(struct store *s, const struct store_req *req,
-			   size_t *len, bool *verified)
+struct entry *store_use(struct store *s, const struct store_req *req,
+			size_t *len, bool *verified)
 {
 	struct entry *e;
 
@@ -36,7 +35,7 @@ static struct entry *begin(struct store *s, const struct store_req *req,
 	return *len ? e : NULL;
 }
 
-static void end(struct entry *e, struct list *gone)
+void store_unuse(struct entry *e, struct list *gone)
 {
 	struct store *s = e->dir->store;
 
@@ -139,11 +138,11 @@ static ssize_t read_work(struct task *t)
 	size_t len;
 	ssize_t n;
 
-	e = begin(req->store, req, &len, &verified);
+	e = store_use(req->store, req, &len, &verified);
 	if (!e)
 		return -ENOENT;
 	n = read_entry(e, req, len, verified);
-	end(e, &gone);
+	store_unuse(e, &gone);
 	dir_remove_all(&gone);
 	return n;
 }
@@ -162,7 +161,8 @@ static void on_missing(struct task *t)
 	req->done(req, -ENOENT);
 }
 
-void store_read(struct store *s, struct store_req *req, store_done_fn done)
+void store_submit(struct store *s, struct store_req *req, task_work_fn work,
+		  store_done_fn done)
 {
 	struct workpool *pool;
 	struct entry *e;
@@ -174,10 +174,14 @@ void store_read(struct store *s, struct store_req *req, store_done_fn done)
 	pool = e ? e->dir->pool : NULL;
 	mutex_unlock(&s->mutex);
 	if (pool)
-		workpool_submit(pool, req->loop, &req->task, read_work,
-				on_done);
+		workpool_submit(pool, req->loop, &req->task, work, on_done);
 	else
 		loop_post(req->loop, &req->task, on_missing);
+}
+
+void store_read(struct store *s, struct store_req *req, store_done_fn done)
+{
+	store_submit(s, req, read_work, done);
 }
 
 /* Out of the page cache, or -EAGAIN. */
@@ -223,14 +227,14 @@ ssize_t store_try_read(struct store *s, struct store_req *req)
 	size_t len;
 	ssize_t n;
 
-	e = begin(s, req, &len, &verified);
+	e = store_use(s, req, &len, &verified);
 	if (!e)
 		return -ENOENT;
 	n = -EAGAIN;
 	if (len <= AT_ONCE && (verified || is_whole(e, req, len)) &&
 	    atomic_load_explicit(&e->dir->may_not_wait, memory_order_relaxed))
 		n = read_cached(e, req, len, verified);
-	end(e, &gone);
+	store_unuse(e, &gone);
 	if (!list_empty(&gone))
 		dir_reap(e->dir, &gone);
 	return n;

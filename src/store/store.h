@@ -83,6 +83,7 @@ struct store_req {
 	struct err err;
 
 	/* private */
+	struct store_loan *loan;
 	store_done_fn done;
 	struct task task;
 	struct store *store;
@@ -98,6 +99,21 @@ void store_read(struct store *s, struct store_req *req, store_done_fn done);
 /* The same at once, if that takes no waiting for a disk, else -EAGAIN; no
  * callback comes. */
 ssize_t store_try_read(struct store *s, struct store_req *req);
+
+/* Bytes of a backing file, for sendfile. */
+struct store_loan {
+	int fd; /* the store's; the offsets are the file's */
+	void *entry;
+};
+
+/* Reads and checks as store_read(), whole chunks, but gives no bytes: until
+ * store_return() they can be sent from `loan->fd`, and stay as they are,
+ * evicted or not.  `req->buf` is not used.  -EAGAIN: not all of it is present.
+ */
+void store_lend(struct store *s, struct store_req *req, struct store_loan *loan,
+		store_done_fn done);
+/* Any thread. */
+void store_return(struct store_loan *loan);
 
 /* Writes whole pages (the last one of the file may be short): data first, then
  * the index record with their checksums.  Room is made by eviction; -ENOSPC if

@@ -12,6 +12,10 @@
 /* What readers' buffers may take together. */
 #define MAX_READING (UINT64_C(512) << 20)
 
+/* From here on bytes of the store are sent from its files; what is less costs
+ * less to read. */
+#define LEND_LEAST (UINT64_C(256) << 10)
+
 /* One call of read, until its bytes have left. */
 struct reader {
 	struct worker *w;
@@ -25,6 +29,7 @@ struct reader {
 	bool knows_set;     /* or has waited for it */
 	bool cancelled;     /* while the store is at it */
 	bool skip_store;    /* it has the bytes, and cannot read them now */
+	bool skip_loan;     /* it lends none of them */
 	char *buf;          /* NULL: a flight's, or not needed yet */
 	struct flight *out; /* whose buffer is being sent */
 	enum source source;
@@ -34,6 +39,7 @@ struct reader {
 	struct set_wait set;
 	struct waiter wait;
 	struct store_req store;
+	struct store_loan loan;
 	bool in_store;
 };
 
@@ -139,11 +145,61 @@ static void on_read(struct store_req *req, ssize_t n)
 	step(r);
 }
 
+static void on_file_sent(void *owner)
+{
+	struct reader *r = owner;
+
+	store_return(&r->loan);
+	release(r);
+}
+
+static void on_lent(struct store_req *req, ssize_t n)
+{
+	struct reader *r = container_of(req, struct reader, store);
+	const struct read_reply reply = { .source = SOURCE_LOCAL };
+
+	r->in_store = false;
+	if (n >= 0) {
+		/* Of a call that was cancelled nothing is sent. */
+		count(r);
+		rpc_reply_file(r->call, &reply, r->loan.fd, r->offset, r->len,
+			       on_file_sent, r);
+	} else if (r->cancelled) {
+		fail(r, -ECANCELED, NULL);
+	} else {
+		r->skip_loan = true;
+		step(r);
+	}
+}
+
+/* All of it lies there. */
+static bool can_be_lent(const struct reader *r)
+{
+	return !r->skip_loan && r->done == 0 && r->len > LEND_LEAST &&
+	       store_present(r->w->store, r->id, r->offset, r->len) == r->len;
+}
+
+static void borrow(struct reader *r)
+{
+	r->store = (struct store_req){
+		.loop = r->w->loop,
+		.file = r->id,
+		.offset = r->offset,
+		.len = r->len,
+	};
+	r->in_store = true;
+	store_lend(r->w->store, &r->store, &r->loan, on_lent);
+}
+
 /* Whether there is more to do at once. */
 static bool from_store(struct reader *r)
 {
 	ssize_t n;
 
+	if (can_be_lent(r)) {
+		borrow(r);
+		return false;
+	}
 	need_buffer(r);
 	r->store = (struct store_req){
 		.loop = r->w->loop,

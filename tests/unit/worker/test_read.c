@@ -1,8 +1,11 @@
 #include "worker_fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "lib/sim.h"
 
 static const struct fake_ufs_numbers *numbers(void)
 {
@@ -305,6 +308,50 @@ static void keys_that_are_refused_are_not_asked_for_ever(
 	read_end(&r);
 	assert_int_equal(r.code, -EACCES);
 	assert_int_equal(f.mounts_asked, asked + 1);
+}
+
+/* Over 256 KiB bytes are sent from the file. */
+static void what_is_lent_can_be_dropped_meanwhile(void **state ATTR_UNUSED)
+{
+	struct reading r;
+	struct store_totals t;
+
+	put_file(1, 9 * MIB);
+	read_some(1, 0, 9 * MIB);
+	assert_int_equal(numbers()->reads, 3);
+	assert_int_equal(read_some(1, 100, 5 * MIB), 5 * MIB);
+	assert_int_equal(read_some(1, 8 * MIB, 5 * MIB), MIB);
+	read_begin(&r, 0, 1, 4 * MIB + 1, 4 * MIB);
+	sim_run(f.loop, 1);
+	store_drop(f.nodes[0].store, 1);
+	run(100);
+	read_end(&r);
+	assert_int_equal(r.n, 4 * MIB);
+	assert_int_equal(numbers()->reads, 3);
+	run(100);
+	store_totals(f.nodes[0].store, &t);
+	assert_true(t.used < MIB);
+}
+
+/* A byte of each file of the store. */
+static void flip(const char *dir)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command),
+		 "find %s -type f -name '*.*' -exec sh -c 'printf X | dd "
+		 "of=$0 bs=1 seek=700000 conv=notrunc 2>&-' {} \\;",
+		 dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void damage_is_not_lent(void **state ATTR_UNUSED)
+{
+	put_file(1, 3 * MIB);
+	read_file(1);
+	flip(f.nodes[0].dir);
+	assert_int_equal(read_some(1, 0, 3 * MIB), 3 * MIB);
+	assert_int_equal(numbers()->reads, 2);
 }
 
 static void what_is_cached_needs_nobody_else(void **state ATTR_UNUSED)
@@ -619,6 +666,8 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(under_storage_that_fails_is_told),
 	  TEST_WITH(keys_that_were_changed_are_fetched),
 	  TEST_WITH(keys_that_are_refused_are_not_asked_for_ever),
+	  TEST_WITH(what_is_lent_can_be_dropped_meanwhile),
+	  TEST_WITH(damage_is_not_lent),
 	  TEST_WITH(what_is_cached_needs_nobody_else),
 	  TEST_WITH(what_is_not_cached_waits_for_the_master),
 	  TEST_WITH(a_worker_that_reaches_no_master_says_so),
