@@ -45,6 +45,13 @@
 	  "requests to under-storage sent again")                              \
 	M(COUNTER, ufs_wrong_bytes, "acached_ufs_wrong_bytes_total", "",       \
 	  "objects that came with other bytes than their checksum's")          \
+	M(GAUGE, ufs_limit, "acached_ufs_requests_limit", "",                  \
+	  "requests to under-storage that may be under way at once, of all "   \
+	  "mounts together")                                                   \
+	M(COUNTER, ufs_lowered_slow, "acached_ufs_limit_lowered_total",        \
+	  "reason=\"slow\"", "times that this limit was lowered")              \
+	M(COUNTER, ufs_lowered_refused, "acached_ufs_limit_lowered_total",     \
+	  "reason=\"refused\"", "")                                            \
 	M(COUNTER, evictions, "acached_evictions_total", "", "files evicted")  \
 	M(COUNTER, evicted_bytes, "acached_evicted_bytes_total", "",           \
 	  "bytes evicted")                                                     \

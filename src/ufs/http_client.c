@@ -13,7 +13,12 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "runtime/metrics.h"
 #include "runtime/watch.h"
+#include "ufs/limit.h"
+
+#define LOG_MODULE "ufs"
+#include "runtime/log.h"
 
 /* The server may close what has been idle for longer (S3: some 20 s). */
 enum {
@@ -21,6 +26,8 @@ enum {
 	RECEIVE_BUFFER = 128 << 10,
 	HAPPY_EYEBALLS_MS = 25,
 	TICK_MS = 500, /* how often is looked for silence */
+	START_IN_FLIGHT = 64,
+	TELL_EVERY_MS = 10000,
 };
 
 /*
@@ -50,8 +57,11 @@ struct http_client {
 	struct loop *loop;
 	CURLM *multi;
 	struct timer timer;
-	unsigned max_in_flight, first_in_flight, in_flight;
-	bool answered; /* the name of the server is known by now */
+	unsigned first_in_flight, in_flight;
+	struct limit limit;
+	char *name;
+	uint64_t told_ms; /* when it was last logged that it was lowered */
+	bool answered;    /* the name of the server is known by now */
 	char *ca_file;
 	unsigned connect_timeout_ms, stall_s;
 	struct timer tick; /* runs while any is active */
@@ -375,7 +385,7 @@ static void start(struct http_client *c, struct http_req *r)
 	set_ptr(h->easy, CURLOPT_WRITEDATA, r);
 	set_ptr(h->easy, CURLOPT_PRIVATE, r);
 	r->handle = h;
-	r->moved_ms = loop_now_ms(c->loop);
+	r->moved_ms = r->sent_ms = loop_now_ms(c->loop);
 	if (list_empty(&c->active))
 		start_tick(c);
 	list_push_back(&c->active, &r->link);
@@ -395,9 +405,9 @@ static bool is_address(const char *url)
 
 static bool has_room(const struct http_client *c, const struct http_req *r)
 {
-	if (c->in_flight < c->first_in_flight)
-		return true;
-	return c->in_flight < c->max_in_flight &&
+	if (c->in_flight >= c->limit.now)
+		return false;
+	return c->in_flight < c->first_in_flight ||
 	       (c->answered || is_address(r->url));
 }
 
@@ -443,6 +453,61 @@ static int to_rv(struct http_req *r, CURLcode code)
 	}
 }
 
+static bool adapts(const struct limit *l)
+{
+	return l->min < l->max;
+}
+
+/* From the end of the request to the first byte of the answer. */
+static uint32_t wait_us(const struct http_handle *h)
+{
+	curl_off_t sent = 0, came = 0;
+
+	curl_easy_getinfo(h->easy, CURLINFO_PRETRANSFER_TIME_T, &sent);
+	curl_easy_getinfo(h->easy, CURLINFO_STARTTRANSFER_TIME_T, &came);
+	return came > sent ? (uint32_t)(came - sent) : 0;
+}
+
+static void tell_lowered(struct http_client *c, enum limit_change why)
+{
+	uint64_t now = loop_now_ms(c->loop);
+
+	metric_add(why == LIMIT_SLOW ? METRIC_ufs_lowered_slow
+				     : METRIC_ufs_lowered_refused,
+		   1);
+	if (c->told_ms && now - c->told_ms < TELL_EVERY_MS)
+		return;
+	c->told_ms = now;
+	log_info("storage is sent fewer requests at once",
+		 "storage=%s reason=%s limit=%u", c->name,
+		 why == LIMIT_SLOW ? "slow" : "refused", c->limit.now);
+}
+
+/* What a request that has ended says of how many there may be. */
+static void judge(struct http_client *c, const struct http_req *r, int rv)
+{
+	uint64_t now = loop_now_ms(c->loop);
+	unsigned before = c->limit.now;
+	enum limit_change change;
+	int status = r->answer.status;
+
+	if (!adapts(&c->limit) || rv == -ECANCELED || (rv && !r->retry))
+		return;
+	if (rv || status == 429 || status >= 500)
+		change = limit_refused(&c->limit, now, r->sent_ms);
+	else if (r->untimed)
+		return;
+	else
+		change = limit_answered(&c->limit, now, r->sent_ms,
+					wait_us(r->handle),
+					!list_empty(&c->queue));
+	if (change == LIMIT_SAME)
+		return;
+	metric_add(METRIC_ufs_limit, (uint64_t)c->limit.now - before);
+	if (change != LIMIT_MORE)
+		tell_lowered(c, change);
+}
+
 /* Ends a request that curl has or that waits. */
 static void finish(struct http_req *r, CURLcode code)
 {
@@ -472,6 +537,7 @@ static void finish(struct http_req *r, CURLcode code)
 	list_remove(&r->link);
 	c->answered |= r->answer.status != 0;
 	if (h) {
+		judge(c, r, rv);
 		must(curl_multi_remove_handle(c->multi, h->easy));
 		list_push_back(&c->idle, &h->link);
 		c->in_flight--;
@@ -501,7 +567,10 @@ static void destroy(struct http_client *c)
 	loop_timer_stop(&c->timer);
 	loop_timer_stop(&c->tick);
 	curl_global_cleanup();
+	if (adapts(&c->limit))
+		metric_add(METRIC_ufs_limit, -(uint64_t)c->limit.now);
 	free(c->ca_file);
+	free(c->name);
 	free(c);
 }
 
@@ -628,6 +697,16 @@ static int set_socket(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
 	return 0;
 }
 
+static void init_limit(struct limit *l, const struct http_config *c)
+{
+	if (c->min_in_flight)
+		limit_init(l, c->min_in_flight, START_IN_FLIGHT,
+			   c->max_in_flight);
+	else
+		limit_init(l, c->max_in_flight, c->max_in_flight,
+			   c->max_in_flight);
+}
+
 struct http_client *http_client_new(const struct http_config *config)
 {
 	struct http_client *c = mem_alloc(sizeof(*c));
@@ -635,7 +714,11 @@ struct http_client *http_client_new(const struct http_config *config)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		abort();
 	c->loop = config->loop;
-	c->max_in_flight = c->first_in_flight = config->max_in_flight;
+	c->first_in_flight = config->max_in_flight;
+	init_limit(&c->limit, config);
+	if (adapts(&c->limit))
+		metric_add(METRIC_ufs_limit, c->limit.now);
+	c->name = mem_str(config->name ? config->name : "");
 	if (config->first_in_flight)
 		c->first_in_flight = config->first_in_flight;
 	c->connect_timeout_ms = config->connect_timeout_ms;
@@ -654,7 +737,7 @@ struct http_client *http_client_new(const struct http_config *config)
 	/* Fewer than there are in flight would close what is about to be
 	 * used again. */
 	must(curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS,
-			       (long)c->max_in_flight));
+			       (long)c->limit.max));
 	must(curl_multi_setopt(c->multi, CURLMOPT_PIPELINING,
 			       CURLPIPE_NOTHING));
 	must(curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, set_socket));

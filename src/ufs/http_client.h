@@ -3,7 +3,7 @@
  * runtime/watch and the loop's timers.
  *
  * One attempt each: who asks decides what is worth another.  HTTP/1.1,
- * connections are kept and reused, never more than `max_in_flight` at once (the
+ * connections are kept and reused, never more at once than limit.h decides (the
  * others wait in line), TLS is verified, proxies of the environment are not
  * used, redirects are not followed.  A request fails with -ETIMEDOUT if it
  * cannot connect in time or if nothing comes for `stall_s`.
@@ -27,6 +27,10 @@ struct http_config {
 	struct loop *loop;
 	const char *ca_file; /* NULL: the system's */
 	unsigned max_in_flight;
+	/* Between this and `max_in_flight` as many as the storage takes, by
+	 * limit.h.  0: always as many as may be. */
+	unsigned min_in_flight;
+	const char *name; /* of the storage, for the log */
 	/* Until the first answer, if the server has a name: curl resolves it in
 	 * a thread for each request that finds it unknown.  0: the same. */
 	unsigned first_in_flight;
@@ -58,6 +62,8 @@ struct http_req {
 	const char *const *headers; /* "Name: value", NULL-terminated */
 	const void *body;           /* of a POST */
 	size_t body_len;
+	/* How long it takes says nothing of how busy the server is. */
+	bool untimed;
 	/* Bytes of the body as they come, `answer` being complete.  False ends
 	 * the request with -EPROTO.  Nothing of curl may be called inside, but
 	 * http_submit() and http_cancel() may. */
@@ -78,6 +84,7 @@ struct http_req {
 	struct http_handle *handle;
 	struct curl_slist *fields;
 	bool cancelled, head_ended, stalled;
+	uint64_t sent_ms;
 	uint64_t moved_ms; /* when a byte of it came last */
 };
 

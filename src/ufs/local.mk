@@ -2,6 +2,7 @@ noinst_LIBRARIES += libufs.a
 libufs_a_SOURCES = \
 	%D%/beneath.c %D%/beneath.h \
 	%D%/http_client.c %D%/http_client.h \
+	%D%/limit.c %D%/limit.h \
 	%D%/own_dirs.c %D%/own_dirs.h \
 	%D%/s3_adapt.c %D%/s3_adapt.h \
 	%D%/s3_backoff.c %D%/s3_backoff.h \

@@ -354,6 +354,7 @@ static void send_request(struct s3_call *call)
 	call->http.method = call->head ? "HEAD" : "GET";
 	call->http.url = call->url.at;
 	call->http.headers = call->headers;
+	call->http.untimed = !call->key; /* a listing */
 	call->http.on_body = on_body;
 	call->http.done = on_done;
 	http_submit(call->s3->http, &call->http);

@@ -27,7 +27,7 @@
 #include "runtime/log.h"
 
 enum {
-	MAX_IN_FLIGHT = 512,
+	MIN_IN_FLIGHT = 2,
 	FIRST_IN_FLIGHT = 16,
 	CONNECT_TIMEOUT_MS = 5000,
 	MAX_KEYS = 1000, /* a page; more is not given */
@@ -86,7 +86,9 @@ static int s3_open(struct ufs **out, const struct ufs_env *env,
 	s3->http = http_client_new(&(struct http_config){
 		.loop = env->loop,
 		.ca_file = s3->config.ca_file,
-		.max_in_flight = MAX_IN_FLIGHT,
+		.max_in_flight = s3->config.max_requests,
+		.min_in_flight = MIN_IN_FLIGHT,
+		.name = s3->config.bucket,
 		.first_in_flight = FIRST_IN_FLIGHT,
 		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
 		.stall_s = s3->config.timeout_s,

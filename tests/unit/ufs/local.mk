@@ -1,6 +1,7 @@
 check_PROGRAMS += \
 	%D%/test_beneath \
 	%D%/test_http_client \
+	%D%/test_limit \
 	%D%/test_own_dirs \
 	%D%/test_s3_adapt \
 	%D%/test_s3_backoff \
@@ -35,3 +36,4 @@ check_PROGRAMS += \
 %C%_test_s3_keys_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_options_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
 %C%_test_s3_profile_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
+%C%_test_limit_LDADD = libtest.a $(UFS_LIBS) $(CMOCKA_LIBS)
