@@ -699,12 +699,10 @@ static int set_socket(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
 
 static void init_limit(struct limit *l, const struct http_config *c)
 {
-	if (c->min_in_flight)
-		limit_init(l, c->min_in_flight, START_IN_FLIGHT,
-			   c->max_in_flight);
-	else
-		limit_init(l, c->max_in_flight, c->max_in_flight,
-			   c->max_in_flight);
+	unsigned max = c->max_in_flight;
+	unsigned min = c->min_in_flight ? c->min_in_flight : max;
+
+	limit_init(l, min, min > START_IN_FLIGHT ? min : START_IN_FLIGHT, max);
 }
 
 struct http_client *http_client_new(const struct http_config *config)

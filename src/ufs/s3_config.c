@@ -42,6 +42,7 @@ static int set_patience(struct s3_config *c, const struct s3_options *o,
 	c->timeout_s = TIMEOUT_S;
 	c->attempts = ATTEMPTS;
 	c->max_requests = MAX_REQUESTS;
+	c->min_requests = 1;
 	rv = s3_option_number(o, "s3.timeout", MAX_TIMEOUT_S, "s",
 			      &c->timeout_s, err);
 	if (!rv)
@@ -50,6 +51,9 @@ static int set_patience(struct s3_config *c, const struct s3_options *o,
 	if (!rv)
 		rv = s3_option_number(o, "s3.max-requests", MAX_REQUESTS, "",
 				      &c->max_requests, err);
+	if (!rv)
+		rv = s3_option_number(o, "s3.min-requests", c->max_requests, "",
+				      &c->min_requests, err);
 	return rv ? rv : set_verify(c, o, err);
 }
 

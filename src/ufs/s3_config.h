@@ -28,8 +28,8 @@ struct s3_config {
 	unsigned timeout_s; /* of silence, before it is asked again */
 	unsigned attempts;
 	enum s3_verify verify;
-	unsigned max_requests; /* at once */
-	char *ca_file;         /* NULL: the system's */
+	unsigned min_requests, max_requests; /* at once */
+	char *ca_file;                       /* NULL: the system's */
 };
 
 /* `root` is "BUCKET/PREFIX", as behind s3://. */

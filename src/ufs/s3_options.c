@@ -29,8 +29,8 @@
 	O("s3.timeout")            \
 	O("s3.attempts")           \
 	O("s3.requester-pays")     \
+	O("s3.min-requests")       \
 	O("s3.max-requests")
-
 #define UNDERFS "alluxio.underfs.s3."
 
 /* Alluxio's name, and ours. */

@@ -27,7 +27,6 @@
 #include "runtime/log.h"
 
 enum {
-	MIN_IN_FLIGHT = 2,
 	FIRST_IN_FLIGHT = 16,
 	CONNECT_TIMEOUT_MS = 5000,
 	MAX_KEYS = 1000, /* a page; more is not given */
@@ -87,7 +86,7 @@ static int s3_open(struct ufs **out, const struct ufs_env *env,
 		.loop = env->loop,
 		.ca_file = s3->config.ca_file,
 		.max_in_flight = s3->config.max_requests,
-		.min_in_flight = MIN_IN_FLIGHT,
+		.min_in_flight = s3->config.min_requests,
 		.name = s3->config.bucket,
 		.first_in_flight = FIRST_IN_FLIGHT,
 		.connect_timeout_ms = CONNECT_TIMEOUT_MS,

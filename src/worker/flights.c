@@ -29,7 +29,8 @@ static void start_queued(struct worker *w);
 
 void flights_open(struct worker *w)
 {
-	list_init(&w->flights.queued);
+	shares_open(&w->flights.shares,
+		    w->o.max_fetching ? w->o.max_fetching : MAX_FETCHING);
 	list_init(&w->flights.active);
 	list_init(&w->flights.all_kept);
 }
@@ -216,7 +217,7 @@ static void ended(struct flight *fl)
 {
 	struct worker *w = fl->file->w;
 
-	w->flights.fetching -= fl->len;
+	shares_done(&w->flights.shares, &fl->turn);
 	if (fl->mount)
 		mount_put(fl->mount);
 	fl->mount = NULL;
@@ -475,30 +476,18 @@ static void fetch(struct flight *fl)
 	struct worker *w = fl->file->w;
 
 	set_state(fl, FETCHING, &w->flights.active);
-	w->flights.fetching += fl->len;
 	fl->keeps = control_keeps(w, flight_block(fl), fl->instead_of);
 	fl->info.done = on_holders;
 	if (file_know_holders(fl->file, &fl->info))
 		ask_next(fl);
 }
 
-static bool may_fetch(const struct worker *w, const struct flight *fl)
-{
-	uint64_t max = w->o.max_fetching ? w->o.max_fetching : MAX_FETCHING;
-
-	return w->flights.fetching == 0 || w->flights.fetching + fl->len <= max;
-}
-
 static void start_queued(struct worker *w)
 {
-	struct flight *fl;
+	struct share_wait *turn;
 
-	while (!list_empty(&w->flights.queued)) {
-		fl = list_entry(w->flights.queued.next, struct flight, queue);
-		if (!may_fetch(w, fl))
-			return;
-		fetch(fl);
-	}
+	while ((turn = shares_next(&w->flights.shares)))
+		fetch(container_of(turn, struct flight, turn));
 }
 
 /* ---- the beginning ---- */
@@ -570,7 +559,8 @@ struct flight *flight_start(struct file *f, uint64_t at, uint64_t end,
 	list_init(&fl->timer.link);
 	list_push_back(&f->flights, &fl->link);
 	worker_begin(w);
-	set_state(fl, QUEUED, &w->flights.queued);
+	set_state(fl, QUEUED, NULL);
+	shares_wait(&w->flights.shares, &fl->turn, f->mount, fl->len);
 	start_queued(w);
 	return fl;
 }
@@ -586,14 +576,15 @@ static void cancel(struct flight *fl)
 
 void flights_stop(struct worker *w)
 {
+	struct share_wait *turn;
 	struct list *l, *next;
 	struct err err = { 0 };
 
 	err_set(&err, -ECANCELED, "the worker stops");
 	while ((l = list_pop_front(&w->flights.all_kept)))
 		over(list_entry(l, struct flight, queue), 0, NULL);
-	while ((l = list_pop_front(&w->flights.queued)))
-		over(list_entry(l, struct flight, queue), -ECANCELED, &err);
+	while ((turn = shares_drop(&w->flights.shares)))
+		over(container_of(turn, struct flight, turn), -ECANCELED, &err);
 	for (l = w->flights.active.next; l != &w->flights.active; l = next) {
 		next = l->next;
 		if (list_entry(l, struct flight, queue)->state == FETCHING)

@@ -223,7 +223,7 @@ static void serve_worker_report(void *role, struct rpc_call *call,
 		{ str_of("evictions"), t.evictions },
 		{ str_of("evicted bytes"), t.evicted_bytes },
 		{ str_of("not admitted"), t.not_admitted },
-		{ str_of("bytes being fetched"), w->flights.fetching },
+		{ str_of("bytes being fetched"), w->flights.shares.bytes },
 		{ str_of("directories out of service"), t.dirs_failed },
 		{ str_of("memory of cached files"), t.memory_used },
 	};

@@ -21,6 +21,7 @@
 #include "rpc/client.h"
 #include "rpc/method.h"
 #include "rpc/server.h"
+#include "worker/shares.h"
 #include "worker/worker.h"
 
 #define MAX_READ   (16u << 20)         /* bytes of one call */
@@ -183,8 +184,9 @@ enum flight_state { QUEUED, FETCHING, FILLING, KEPT, OVER };
 
 /* A range of a file that is fetched and cached. */
 struct flight {
-	struct list link;  /* in file->flights */
-	struct list queue; /* in flights.queued, .active or .all_kept */
+	struct list link;       /* in file->flights */
+	struct list queue;      /* in flights.active or .all_kept */
+	struct share_wait turn; /* while it is QUEUED */
 	struct file *file;
 	enum flight_state state;
 	enum source source;
@@ -211,8 +213,9 @@ struct flight {
 };
 
 struct flights {
-	uint64_t fetching, kept; /* bytes */
-	struct list queued, active, all_kept;
+	struct shares shares; /* of what is queued and fetched */
+	uint64_t kept;        /* bytes */
+	struct list active, all_kept;
 };
 
 /* The flight that has, or will have, the byte at `at`; NULL: none. */

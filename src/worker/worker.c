@@ -150,6 +150,7 @@ void worker_free(struct worker *w)
 
 	mounts_close(w);
 	files_close(w);
+	shares_close(&w->flights.shares);
 	history_close(&w->history);
 	control_close(w);
 	master_close(w);

@@ -426,6 +426,7 @@ def test_hundreds_of_gets_are_in_flight_on_one_loop(driver):
     versions = {"d/" + e.name: e.version
                 for e in driver.list("d").entries[0]}
     driver.env["ACACHED_PARALLEL"] = "300"
+    driver.options.append("s3.min-requests=300")
     proxy = driver.bucket.proxy
     proxy.inject({"fault": "stall"})
     p = subprocess.Popen([ufs_tool(), driver.uri] + driver.options,

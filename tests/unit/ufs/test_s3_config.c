@@ -225,6 +225,11 @@ static void requests_at_once_have_a_bound(void **state ATTR_UNUSED)
 	assert_string_equal(err.msg, "s3.max-requests=513: a number from 1 to "
 				     "512 is wanted");
 	assert_int_equal(LOAD("bucket", { "s3.max-requests", "-1" }), -EINVAL);
+	assert_int_equal(LOAD("bucket", { "s3.max-requests", "9" },
+			      { "s3.min-requests", "10" }),
+			 -EINVAL);
+	assert_string_equal(err.msg, "s3.min-requests=10: a number from 1 to 9 "
+				     "is wanted");
 }
 
 TEST_MAIN(TEST_WITH(amazon_is_the_default),
