@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			assert(l->objects[i].key && l->objects[i].etag);
 		for (i = 0; i < l->n_prefixes; i++)
 			assert(strlen(l->prefixes[i]) <= size);
+		for (i = 0; i < l->n_nuls; i++)
+			assert(strstr(l->nuls[i], "%00"));
 		assert(!l->truncated || l->next);
 	}
 	s3_xml_reset(x);

@@ -14,8 +14,18 @@ static const char page[] =
 static const char error[] = "<Error><Code>SlowDown</Code><Message>&#x6d;"
 			    "</Message><Region>r</Region></Error>";
 
+/* What XML forbids, and a NUL. */
+static const char odd[] =
+	"<ListBucketResult><Prefix>&#x01;&#2;\xef\xbf\xbe</Prefix>"
+	"<EncodingType>url</EncodingType>"
+	"<Contents><Key>a%00b</Key><ETag>e</ETag></Contents>"
+	"<Contents><Key>&#x1f;</Key><ETag>e</ETag></Contents>"
+	"<CommonPrefixes><Prefix>%00/</Prefix></CommonPrefixes>"
+	"</ListBucketResult>";
+
 void fuzz_seeds(fuzz_seed_fn give)
 {
 	give("page", (const uint8_t *)page, strlen(page));
+	give("odd", (const uint8_t *)odd, strlen(odd));
 	give("error", (const uint8_t *)error, strlen(error));
 }

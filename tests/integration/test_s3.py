@@ -420,6 +420,30 @@ def test_403_and_404_are_not_retried(driver):
         assert (n, a.retries) == (code, 0)
 
 
+def test_md5_is_checked_only_where_the_etag_is_one(bucket, workdir):
+    d = Driver(bucket, workdir, *KEYS, "s3.verify=md5")
+    part = os.urandom(5 << 20)
+    bucket.put("one part", part[:100000])
+    upload = bucket.s3.create_multipart_upload(Bucket=bucket.name, Key="two")
+    parts = [{"PartNumber": n, "ETag": bucket.s3.upload_part(
+        Bucket=bucket.name, Key="two", UploadId=upload["UploadId"],
+        PartNumber=n, Body=body)["ETag"]}
+        for n, body in ((1, part), (2, b"rest"))]
+    bucket.s3.complete_multipart_upload(
+        Bucket=bucket.name, Key="two", UploadId=upload["UploadId"],
+        MultipartUpload={"Parts": parts})
+    for key, body in (("one part", part[:100000]), ("two", part + b"rest")):
+        v = d.stat(key).version
+        bucket.proxy.reset()
+        bucket.proxy.inject({"fault": "wrong-bytes", "count": 1})
+        n, data, a = d.read(key, v, 0, len(body))
+        assert n == len(body), a.rest
+        assert (data == body) == (key == "one part")
+        assert a.retries == (key == "one part")
+        assert d.read(key, v, 0, len(body))[1] == body
+        assert d.read(key, v, 10, 1000)[1] == body[10:1010]
+
+
 def test_hundreds_of_gets_are_in_flight_on_one_loop(driver):
     body = {("d/%d" % i): os.urandom(20000) for i in range(300)}
     ceph.upload(driver.bucket.s3, driver.bucket.name, body.items(), threads=16)
