@@ -18,19 +18,25 @@
 #include "base/mem.h"
 
 #define CHECKPOINT_MAGIC   UINT64_C(0x31544b5043434100) /* "\0ACCPKT1" */
-#define CHECKPOINT_VERSION 1
-#define PIECE              ((size_t)4 << 20)
+#define CHECKPOINT_VERSION 2
+#define PIECE              ((size_t)256 << 10)
 #define KEPT               2
 
 /* In the byte order of this machine, like the image itself. */
 struct header {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t crc; /* of the image */
+	uint32_t piece; /* bytes */
 	uint64_t index;
-	uint64_t len;
+	uint64_t len; /* of the image */
 	uint32_t pad;
 	uint32_t header_crc; /* of what is before it */
+};
+
+/* Behind each piece of the image. */
+struct seal {
+	uint32_t crc; /* of index, number and the piece */
+	uint32_t number;
 };
 
 struct files {
@@ -49,6 +55,21 @@ static struct files *to_files(struct checkpoints *c)
 static void file_name(char out[40], uint64_t index, const char *suffix)
 {
 	snprintf(out, 40, "ckpt-%020" PRIu64 "%s", index, suffix);
+}
+
+static struct seal seal_piece(uint64_t index, uint32_t number,
+			      const void *piece, size_t len)
+{
+	uint32_t crc = crc32c(0, &index, sizeof(index));
+
+	crc = crc32c(crc, &number, sizeof(number));
+	return (struct seal){ crc32c(crc, piece, len), number };
+}
+
+static off_t place_of(uint32_t number)
+{
+	return (off_t)(sizeof(struct header) +
+		       number * (PIECE + sizeof(struct seal)));
 }
 
 static void seal_header(struct header *h)
@@ -76,18 +97,29 @@ static bool write_all(int fd, const void *data, size_t len, off_t at)
 	return true;
 }
 
+static bool write_piece(int fd, uint64_t index, uint32_t number,
+			const char *piece, size_t len)
+{
+	const struct seal seal = seal_piece(index, number, piece, len);
+
+	return write_all(fd, piece, len, place_of(number)) &&
+	       write_all(fd, &seal, sizeof(seal),
+			 place_of(number) + (off_t)len);
+}
+
 static bool write_image(int fd, uint64_t index, const char *image, size_t len)
 {
 	struct header h = { .magic = CHECKPOINT_MAGIC,
 			    .version = CHECKPOINT_VERSION,
+			    .piece = PIECE,
 			    .index = index,
 			    .len = len };
+	uint32_t number;
 	size_t at, n;
 
-	for (at = 0; at < len; at += n) {
+	for (at = 0, number = 0; at < len; at += n, number++) {
 		n = len - at < PIECE ? len - at : PIECE;
-		h.crc = crc32c(h.crc, image + at, n);
-		if (!write_all(fd, image + at, n, (off_t)(sizeof(h) + at)))
+		if (!write_piece(fd, index, number, image + at, n))
 			return false;
 	}
 	seal_header(&h);
@@ -266,8 +298,8 @@ static int read_header(int fd, struct header *h, uint64_t index, size_t size,
 	seal_header(h);
 	if (h->magic != CHECKPOINT_MAGIC || crc != h->header_crc ||
 	    h->index != index)
-		return err_set(err, -EBADMSG, "not a whole checkpoint");
-	if (h->version != CHECKPOINT_VERSION)
+		return err_set(err, -EBADMSG, "byte 0: damaged header");
+	if (h->version != CHECKPOINT_VERSION || h->piece != PIECE)
 		return err_set(err, -EBADMSG,
 			       "version %u, this program knows %d", h->version,
 			       CHECKPOINT_VERSION);
@@ -276,26 +308,40 @@ static int read_header(int fd, struct header *h, uint64_t index, size_t size,
 	return 0;
 }
 
+static int read_piece(int fd, uint64_t index, uint32_t number, char *to,
+		      size_t len, struct err *err)
+{
+	struct seal seal, want;
+	int rv = read_all(fd, to, len, place_of(number));
+
+	if (!rv)
+		rv = read_all(fd, &seal, sizeof(seal),
+			      place_of(number) + (off_t)len);
+	if (rv)
+		return err_set(err, rv, "byte %jd: %s",
+			       (intmax_t)place_of(number), err_text(rv));
+	want = seal_piece(index, number, to, len);
+	if (memcmp(&seal, &want, sizeof(seal)) != 0)
+		return err_set(err, -EBADMSG,
+			       "bytes %jd to %jd: damaged: wrong checksum",
+			       (intmax_t)place_of(number),
+			       (intmax_t)(place_of(number + 1) - 1));
+	return 0;
+}
+
 static ssize_t read_image(int fd, uint64_t index, char *arena, size_t size,
 			  struct err *err)
 {
-	uint32_t crc = 0;
+	uint32_t number;
 	struct header h;
 	size_t at, n;
 	int rv = read_header(fd, &h, index, size, err);
 
-	for (at = 0; !rv && at < h.len; at += n) {
+	for (at = 0, number = 0; !rv && at < h.len; at += n, number++) {
 		n = h.len - at < PIECE ? h.len - at : PIECE;
-		rv = read_all(fd, arena + at, n, (off_t)(sizeof(h) + at));
-		if (rv)
-			return err_set(err, rv, "%s", err_text(rv));
-		crc = crc32c(crc, arena + at, n);
+		rv = read_piece(fd, index, number, arena + at, n, err);
 	}
-	if (rv)
-		return rv;
-	if (crc != h.crc)
-		return err_set(err, -EBADMSG, "damaged: wrong checksum");
-	return (ssize_t)h.len;
+	return rv ? rv : (ssize_t)h.len;
 }
 
 static ssize_t files_load(struct checkpoints *c, uint64_t index, void *arena,

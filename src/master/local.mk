@@ -16,6 +16,7 @@ libmaster_a_SOURCES += %D%/mounts.c %D%/mounts.h
 libmaster_a_SOURCES += %D%/negative.c %D%/negative.h
 libmaster_a_SOURCES += %D%/raft_disk.c %D%/raft_disk.h
 libmaster_a_SOURCES += %D%/raft_files.c %D%/raft_files.h
+libmaster_a_SOURCES += %D%/raft_meta.c %D%/raft_meta.h
 libmaster_a_SOURCES += %D%/recent.c %D%/recent.h
 libmaster_a_SOURCES += %D%/resolve.c %D%/resolve.h
 libmaster_a_SOURCES += %D%/skipped.c %D%/skipped.h

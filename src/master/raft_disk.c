@@ -2,14 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <raft/uv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "master/raft_files.h"
+#include "master/raft_meta.h"
 #include "runtime/loop_uv.h"
 #include "runtime/secret.h"
 
@@ -25,6 +28,9 @@ struct raft_disk {
 	struct raft_uv_transport transport;
 	struct raft_tracer tracer;
 	struct raft_member member;
+	char *dir;
+	int (*set_term)(struct raft_io *io, raft_term term);
+	int (*set_vote)(struct raft_io *io, raft_id id);
 };
 
 /* A transport to nobody. */
@@ -69,17 +75,22 @@ static void trace(struct raft_tracer *t ATTR_UNUSED, int type, const void *info)
 		log_warn("raft", "message=\"%s\"", i->diagnostic.message);
 }
 
-/* The file `member`: the id and the UUID in hexadecimal, one a line. */
+/* The file `member`: the id, the UUID and the CRC32C of both in hexadecimal,
+ * one a line. */
 
-#define MEMBER_LEN (16 + 1 + 32 + 1)
+#define CHECKED_LEN (16 + 1 + 32 + 1)
+#define MEMBER_LEN  (CHECKED_LEN + 8 + 1)
 
 static int parse_member(const char *text, struct raft_member *m)
 {
 	unsigned byte;
+	char crc[16];
 	int i, end = 0;
 
+	snprintf(crc, sizeof(crc), "%08" PRIx32 "\n",
+		 crc32c(0, text, CHECKED_LEN));
 	if (sscanf(text, "%16llx\n%n", &m->id, &end) != 1 || end != 17 ||
-	    m->id == 0)
+	    m->id == 0 || strcmp(text + CHECKED_LEN, crc) != 0)
 		return -EBADMSG;
 	for (i = 0; i < 16; i++) {
 		if (sscanf(text + end + 2 * i, "%2x", &byte) != 1)
@@ -96,7 +107,9 @@ static void print_member(char text[MEMBER_LEN + 1], const struct raft_member *m)
 	for (i = 0; i < 16; i++)
 		n += snprintf(text + n, MEMBER_LEN + 1 - (size_t)n, "%02x",
 			      m->uuid[i]);
-	snprintf(text + n, MEMBER_LEN + 1 - (size_t)n, "\n");
+	n += snprintf(text + n, MEMBER_LEN + 1 - (size_t)n, "\n");
+	snprintf(text + n, MEMBER_LEN + 1 - (size_t)n, "%08" PRIx32 "\n",
+		 crc32c(0, text, CHECKED_LEN));
 }
 
 static int write_member(int dir, const struct raft_member *m)
@@ -132,6 +145,12 @@ static int read_member(int dir, struct raft_member *m)
 	return n == MEMBER_LEN ? parse_member(text, m) : -EBADMSG;
 }
 
+static int fail_member(const char *dir, int rv, struct err *err)
+{
+	return err_set(err, rv, "%s/member: %s", dir,
+		       rv == -EBADMSG ? "byte 0: damaged" : err_text(rv));
+}
+
 static int get_member(const char *dir, struct raft_member *m, struct err *err)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rv;
@@ -146,7 +165,25 @@ static int get_member(const char *dir, struct raft_member *m, struct err *err)
 		rv = write_member(fd, m);
 	}
 	close(fd);
-	return rv ? err_set(err, rv, "%s/member: %s", dir, err_text(rv)) : 0;
+	return rv ? fail_member(dir, rv, err) : 0;
+}
+
+/* raft's io, with checksums for what it writes without. */
+
+static int set_term(struct raft_io *io, raft_term term)
+{
+	struct raft_disk *d = container_of(io, struct raft_disk, io);
+
+	return raft_meta_expect(d->dir, term, 0) ? RAFT_IOERR
+						 : d->set_term(io, term);
+}
+
+static int set_vote(struct raft_io *io, raft_id id)
+{
+	struct raft_disk *d = container_of(io, struct raft_disk, io);
+
+	return raft_meta_expect(d->dir, 0, id) ? RAFT_IOERR
+					       : d->set_vote(io, id);
 }
 
 int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
@@ -176,6 +213,11 @@ int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
 		free(d);
 		return -EIO;
 	}
+	d->dir = mem_str(dir);
+	d->set_term = d->io.set_term;
+	d->set_vote = d->io.set_vote;
+	d->io.set_term = set_term;
+	d->io.set_vote = set_vote;
 	raft_uv_set_segment_size(&d->io, SEGMENT_BYTES);
 	raft_uv_set_connect_retry_delay(&d->io, 100);
 	raft_uv_set_auto_recovery(&d->io, false);
@@ -197,5 +239,6 @@ const struct raft_member *raft_disk_member(const struct raft_disk *d)
 void raft_disk_close(struct raft_disk *d)
 {
 	raft_uv_close(&d->io);
+	free(d->dir);
 	free(d);
 }

@@ -14,6 +14,7 @@
 
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "master/raft_meta.h"
 #include "runtime/io.h"
 
 #define LOG_MODULE "raft"
@@ -437,7 +438,9 @@ static int check(struct listing *l, bool *begun, struct err *err)
 		return begin_anew(l, err);
 	if (!exists(l, "metadata1") && !exists(l, "metadata2"))
 		return err_set(err, -EBADMSG, "%s/metadata1: missing", l->dir);
-	rv = check_snapshot(l, err);
+	rv = raft_meta_check(l->dir, err);
+	if (!rv)
+		rv = check_snapshot(l, err);
 	return rv ? rv : check_segments(l, n_open, err);
 }
 

@@ -24,3 +24,7 @@ check_PROGRAMS += %D%/test_power_cut
 %C%_test_power_cut_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_skipped
 %C%_test_skipped_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_rot
+%C%_test_rot_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_raft_meta
+%C%_test_raft_meta_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
