@@ -32,6 +32,7 @@ struct journal {
 	bool flushing;      /* `flush` is posted */
 	struct timer retry; /* while raft has no room on disk */
 	uint64_t full_ms;   /* since when it has none; 0: it has */
+	bool refusing;      /* for as long that commands are refused */
 
 	/* checkpoints */
 	int (*put)(struct raft_io *io, unsigned trailing,

@@ -67,7 +67,11 @@ static bool wait_for_room(struct journal *j, struct batch *b)
 
 static void not_taken(struct journal *j, struct batch *b, int rv)
 {
-	log_error("entry not taken by raft", "error=\"%s\"", raft_strerror(rv));
+	/* Of a full disk it was said that the journal waits. */
+	if (rv != RAFT_NOSPACE || !j->refusing)
+		log_error("entry not taken by raft", "error=\"%s\"",
+			  raft_strerror(rv));
+	j->refusing = rv == RAFT_NOSPACE;
 	j->n.waiting -= b->entry.payload.size;
 	journal_finish_all(&b->reqs, rv == RAFT_NOTLEADER ? ERR_NOT_LEADER
 				     : rv == RAFT_NOSPACE ? -ENOSPC
@@ -96,6 +100,7 @@ static void on_flush(struct task *t)
 		return;
 	}
 	j->full_ms = 0;
+	j->refusing = false;
 	j->n.waiting -= b->entry.payload.size;
 }
 

@@ -298,6 +298,7 @@ static void start(struct process *p)
 	};
 
 	memcpy(o.uuid, member->uuid, sizeof(o.uuid));
+	raft_disk_on_failure(p->disk, on_broken, p);
 	p->own[0] = p->env->state_dir;
 	gethostname(p->host, sizeof(p->host) - 1);
 	list_addresses(p);

@@ -29,6 +29,8 @@ struct raft_disk {
 	struct raft_tracer tracer;
 	struct raft_member member;
 	char *dir;
+	void (*failed)(void *owner, const struct err *err);
+	void *failed_owner;
 	int (*set_term)(struct raft_io *io, raft_term term);
 	int (*set_vote)(struct raft_io *io, raft_id id);
 };
@@ -63,16 +65,62 @@ static void none_close(struct raft_uv_transport *t,
 
 /* What raft has to say. */
 
-static void trace(struct raft_tracer *t ATTR_UNUSED, int type, const void *info)
+/* What libraft says before it would try a write again. */
+#define WRITE_FAILED "retry failed write"
+
+static void write_failed(struct raft_disk *d, const char *message)
 {
+	void (*failed)(void *owner, const struct err *err) = d->failed;
+	const char *number = strstr(message, "failed: -");
+	int code = number ? -atoi(number + 9) : -ENOSPC; /* a short one */
+	struct err err;
+
+	err_set(&err, code, "%s: the log cannot be written: %s", d->dir,
+		err_text(code));
+	d->failed = NULL;
+	if (failed)
+		failed(d->failed_owner, &err);
+}
+
+/* What it says before it makes a segment again.  If the directory could not be
+ * synced the last time, the file is there and libraft would never get past it;
+ * it was not used. */
+#define SEGMENT_FAILED "retry creating segment "
+
+static void segment_failed(struct raft_disk *d, const char *name)
+{
+	char *path = mem_printf("%s/%s", d->dir, name);
+
+	if (unlink(path) == 0)
+		log_warn("a segment is made again", "file=%s", path);
+	free(path);
+}
+
+static void trace(struct raft_tracer *t, int type, const void *info)
+{
+	struct raft_disk *d = container_of(t, struct raft_disk, tracer);
 	const struct raft_tracer_info *i = info;
+	const char *message;
 
 	if (type != RAFT_TRACER_DIAGNOSTIC)
 		return;
-	if (i->diagnostic.level == LEVEL_ERROR)
-		log_error("raft", "message=\"%s\"", i->diagnostic.message);
+	message = i->diagnostic.message;
+	if (strncmp(message, WRITE_FAILED, strlen(WRITE_FAILED)) == 0)
+		write_failed(d, message);
+	else if (strncmp(message, SEGMENT_FAILED, strlen(SEGMENT_FAILED)) == 0)
+		segment_failed(d, message + strlen(SEGMENT_FAILED));
+	else if (i->diagnostic.level == LEVEL_ERROR)
+		log_error("raft", "message=\"%s\"", message);
 	else if (i->diagnostic.level == LEVEL_WARN)
-		log_warn("raft", "message=\"%s\"", i->diagnostic.message);
+		log_warn("raft", "message=\"%s\"", message);
+}
+
+void raft_disk_on_failure(struct raft_disk *d,
+			  void (*failed)(void *owner, const struct err *err),
+			  void *owner)
+{
+	d->failed = failed;
+	d->failed_owner = owner;
 }
 
 /* The file `member`: the id, the UUID and the CRC32C of both in hexadecimal,

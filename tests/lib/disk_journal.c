@@ -107,6 +107,7 @@ int disk_journal_start(struct disk_journal *j)
 	o.checkpoints = j->checkpoints;
 	o.arena = j->arena.base;
 	o.arena_size = j->arena.size;
+	raft_disk_on_failure(j->disk, on_broken, j);
 	j->journal = journal_start(&o);
 	disk_journal_run(j);
 	return j->code;

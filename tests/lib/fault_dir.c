@@ -334,8 +334,9 @@ static void apply_name(struct disk *disk, const struct fault_record *at)
 
 	snprintf(name, sizeof(name), "%.*s", (int)r.name_len, text);
 	snprintf(to, sizeof(to), "%.*s", (int)r.to_len, text + r.name_len);
-	if (r.call == FAULT_CREATE) {
-		set_name(disk, name, r.file);
+	if (r.call == FAULT_CREATE || r.call == FAULT_LINK) {
+		if (*name) /* else one of O_TMPFILE */
+			set_name(disk, name, r.file);
 		return;
 	}
 	unname(disk, name);
@@ -360,6 +361,7 @@ static void put_call(struct disk *disk, const struct fault_record *at,
 
 	switch (r.call) {
 	case FAULT_CREATE:
+	case FAULT_LINK:
 	case FAULT_RENAME:
 	case FAULT_UNLINK:
 		push(&disk->pending, &disk->n_pending, &disk->pending_room, at);

@@ -27,12 +27,14 @@ enum fault_call {
 	FAULT_SYNC_DIR = 32,
 	FAULT_RENAME = 64,
 	FAULT_UNLINK = 128,
+	FAULT_LINK = 1024,
 	FAULT_READ = 256, /* not logged */
 	FAULT_OPEN = 512, /* for writing; not logged */
 	FAULT_CHANGES = FAULT_CREATE | FAULT_WRITE | FAULT_TRUNCATE |
 			FAULT_ALLOCATE | FAULT_RENAME | FAULT_UNLINK |
+			FAULT_LINK |
 			FAULT_OPEN, /* what a read-only disk refuses */
-	FAULT_GROWTH = FAULT_CREATE | FAULT_WRITE | FAULT_ALLOCATE,
+	FAULT_GROWTH = FAULT_CREATE | FAULT_WRITE | FAULT_ALLOCATE | FAULT_LINK,
 };
 
 /* Shared with the file system, by a mapped file. */

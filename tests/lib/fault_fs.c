@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse.h>
+#include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,8 @@
 
 #include "base/mem.h"
 #include "lib/fault_dir.h"
+
+#define TMPFILE ".tmpfile-"
 
 /* A name, and which file it is. */
 struct name {
@@ -131,7 +135,8 @@ static int fs_readdir(const char *path ATTR_UNUSED, void *buf,
 	if (!d)
 		return -EIO;
 	while ((e = readdir(d)))
-		fill(buf, e->d_name, NULL, 0, 0);
+		if (strncmp(e->d_name, TMPFILE, strlen(TMPFILE)) != 0)
+			fill(buf, e->d_name, NULL, 0, 0);
 	closedir(d);
 	return 0;
 }
@@ -176,7 +181,26 @@ static int fs_create(const char *path, mode_t mode, struct fuse_file_info *fi)
 	r.file = ++last_file;
 	((struct handle *)(uintptr_t)fi->fh)->file = r.file;
 	remember(below(path), r.file);
-	log_call(&r, below(path), NULL, NULL);
+	/* Without a name it is in no directory. */
+	if (strncmp(below(path), TMPFILE, strlen(TMPFILE)) == 0)
+		log_call(&r, NULL, NULL, NULL);
+	else
+		log_call(&r, below(path), NULL, NULL);
+	return 0;
+}
+
+static int fs_link(const char *from, const char *to)
+{
+	struct fault_record r = { .call = FAULT_LINK };
+	int rv = wanted(FAULT_LINK, below(to));
+
+	if (!rv && linkat(backing, below(from), backing, below(to), 0) < 0)
+		rv = -errno;
+	if (rv)
+		return rv;
+	r.file = file_of(below(from));
+	remember(below(to), r.file);
+	log_call(&r, below(to), NULL, NULL);
 	return 0;
 }
 
@@ -323,9 +347,9 @@ static int fs_statfs(const char *path ATTR_UNUSED, struct statvfs *st)
 	return fstatvfs(backing, st) < 0 ? -errno : 0;
 }
 
-static void *fs_init(struct fuse_conn_info *conn ATTR_UNUSED,
-		     struct fuse_config *config)
+static void *fs_init(struct fuse_conn_info *conn, struct fuse_config *config)
 {
+	conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ; /* see rewrite() */
 	config->use_ino = 0;
 	/* An open file that is unlinked keeps no name. */
 	config->hard_remove = 1;
@@ -348,16 +372,66 @@ static const struct fuse_operations operations = {
 	.fallocate = fs_fallocate,
 	.fsync = fs_fsync,
 	.fsyncdir = fs_fsyncdir,
+	.link = fs_link,
 	.rename = fs_rename,
 	.unlink = fs_unlink,
 	.chmod = fs_chmod,
 	.statfs = fs_statfs,
 };
 
+struct request {
+	struct fuse_in_header head;
+	struct fuse_create_in in;
+	char name[32];
+};
+
+/* O_TMPFILE is asked for like a create, with a name that says nothing. */
+static void rewrite(struct fuse_buf *buf)
+{
+	struct request *r = buf->mem;
+	static unsigned number;
+
+	if (buf->size < sizeof(r->head) || r->head.opcode != FUSE_TMPFILE)
+		return;
+	r->head.opcode = FUSE_CREATE;
+	snprintf(r->name, sizeof(r->name), TMPFILE "%u", ++number);
+	buf->size = sizeof(*r) - sizeof(r->name) + strlen(r->name) + 1;
+	r->head.len = (uint32_t)buf->size;
+}
+
+static void serve(struct fuse_session *se)
+{
+	struct fuse_buf buf = { .mem = NULL };
+	int n;
+
+	while (!fuse_session_exited(se)) {
+		n = fuse_session_receive_buf(se, &buf);
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		rewrite(&buf);
+		fuse_session_process_buf(se, &buf);
+	}
+	free(buf.mem);
+}
+
+static int run(char *program, const char *where)
+{
+	struct fuse_args args = { .argc = 1, .argv = &program };
+	struct fuse *f = fuse_new(&args, &operations, sizeof(operations), NULL);
+
+	if (!f || fuse_mount(f, where) != 0)
+		return 1;
+	fuse_set_signal_handlers(fuse_get_session(f));
+	serve(fuse_get_session(f));
+	fuse_unmount(f);
+	fuse_destroy(f);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	char *options[] = { argv[0], (char *)"-f", (char *)"-s",
-			    argc == 5 ? argv[2] : NULL, NULL };
 	int fd;
 
 	if (argc != 5)
@@ -372,5 +446,5 @@ int main(int argc, char **argv)
 		       MAP_SHARED, fd, 0);
 	if (control == MAP_FAILED)
 		return 1;
-	return fuse_main(4, options, &operations, NULL);
+	return run(argv[0], argv[2]);
 }

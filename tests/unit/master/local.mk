@@ -28,3 +28,5 @@ check_PROGRAMS += %D%/test_rot
 %C%_test_rot_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_raft_meta
 %C%_test_raft_meta_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_disk_faults
+%C%_test_disk_faults_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
