@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "ufs/s3_request.h"
+
 #define LOG_MODULE "s3"
 #include "runtime/log.h"
 
@@ -59,7 +61,32 @@ static bool adapt_region(struct s3_call *call, const struct s3_error *e)
 	return true;
 }
 
+/* They refuse a field that they do not know in more than one way. */
+static bool adapt_checksum(struct s3_call *call, const struct s3_error *e)
+{
+	int status = call->http.answer.status;
+
+	if (!s3_request_wants_checksum(call) ||
+	    (status != 400 && status != 501 &&
+	     strcmp(e->code, "SignatureDoesNotMatch") != 0))
+		return false;
+	call->plain = true;
+	return true;
+}
+
 bool s3_adapt(struct s3_call *call, const struct s3_error *e)
 {
-	return adapt_region(call, e) || adapt_clock(call);
+	return adapt_region(call, e) || adapt_clock(call) ||
+	       adapt_checksum(call, e);
+}
+
+void s3_adapt_worked(struct s3_call *call)
+{
+	struct s3 *s3 = call->s3;
+
+	if (!call->plain || s3->plain)
+		return;
+	s3->plain = true;
+	log_info("storage is not asked for checksums, it refuses that",
+		 "bucket=%s", s3->config.bucket);
 }

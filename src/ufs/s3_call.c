@@ -240,6 +240,7 @@ static void on_good(struct s3_call *call)
 	} else if (rv) {
 		call->done(call, rv);
 	} else {
+		s3_adapt_worked(call);
 		whole(call);
 	}
 }
@@ -408,7 +409,7 @@ void s3_call_start(struct s3_call *call)
 {
 	s3_request_url(call);
 	call->attempt = call->renewals = 0;
-	call->clock_tried = false;
+	call->clock_tried = call->plain = false;
 	call->first = call->from;
 	call->digest.kind = S3_VERIFY_NONE;
 	call->since_ms = loop_now_ms(call->s3->ufs.env.loop);

@@ -31,6 +31,7 @@ struct s3 {
 	/* what was learned of the storage (s3_adapt.h) */
 	int64_t clock_ahead_s;
 	unsigned moves;
+	bool plain; /* it takes no x-amz-checksum-mode */
 };
 
 enum { S3_MAX_HEADERS = 10 };
@@ -71,7 +72,7 @@ struct s3_call {
 	unsigned renewals;
 	bool waiting, cancelled, checked;
 	int refused; /* why on_body() ended an attempt */
-	bool clock_tried;
+	bool clock_tried, plain;
 	unsigned attempt, moves;
 	int64_t signed_s;  /* the time in the signature */
 	uint64_t first;    /* `from` in the beginning */

@@ -43,10 +43,11 @@ static const struct s3_header checksum_mode = { "x-amz-checksum-mode",
 static const struct s3_header requester_pays = { "x-amz-request-payer",
 						 "requester" };
 
-static bool wants_checksum(const struct s3_call *call)
+bool s3_request_wants_checksum(const struct s3_call *call)
 {
 	return call->ranged && call->from == 0 && call->on_whole &&
-	       call->s3->config.verify != S3_VERIFY_NONE;
+	       call->s3->config.verify != S3_VERIFY_NONE && !call->plain &&
+	       !call->s3->plain;
 }
 
 static void add_signature(struct s3_call *call, const struct s3_keys *keys,
@@ -85,7 +86,7 @@ static void add_signature(struct s3_call *call, const struct s3_keys *keys,
 	s3_date(date, call->signed_s);
 	for (i = 1; i < n_headers; i++)
 		add_field(call, at, n, headers[i].name, headers[i].value);
-	if (wants_checksum(call)) /* which is sent already */
+	if (s3_request_wants_checksum(call)) /* which is sent already */
 		headers[n_headers++] = checksum_mode;
 	r.n_headers = n_headers;
 	add_field(call, at, n, "Authorization", "");
@@ -122,7 +123,7 @@ void s3_request_fields(struct s3_call *call)
 	}
 	if (call->version)
 		add_if_match(call, at, &n);
-	if (wants_checksum(call))
+	if (s3_request_wants_checksum(call))
 		add_field(call, at, &n, checksum_mode.name,
 			  checksum_mode.value);
 	call->keys_number = s3_credentials_number(c);

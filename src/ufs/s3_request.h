@@ -11,5 +11,8 @@
 /* Sets path, url and moves from the key and the query. */
 void s3_request_url(struct s3_call *call);
 
+/* Whether the storage is asked for checksums: only where it could have them. */
+bool s3_request_wants_checksum(const struct s3_call *call);
+
 /* Sets headers, of the URL as it is, and signed_s. */
 void s3_request_fields(struct s3_call *call);

@@ -259,6 +259,38 @@ static void what_is_no_region_is_not_followed(void **state ATTR_UNUSED)
 	assert_int_equal(http_fake_requests(f.server), 3);
 }
 
+static bool is_asked_for_checksums(void)
+{
+	return strstr(http_fake_head(f.server), "x-amz-checksum-mode") != NULL;
+}
+
+static void who_refuses_to_be_asked_for_checksums_is_not(
+	void **state ATTR_UNUSED)
+{
+	static const char *const refusals[] = {
+		"<Error><Code>InvalidArgument</Code><Message>Unsupported "
+		"header</Message></Error>",
+		"<Error><Code>SignatureDoesNotMatch</Code></Error>",
+	};
+
+	start(false);
+	refuse("400 Bad Request", "", refusals[0]);
+	refuse("400 Bad Request", "", refusals[0]); /* it was not that */
+	read_it();
+	assert_int_equal(f.result, -EIO);
+	assert_false(is_asked_for_checksums());
+	refuse("403 Forbidden", "", refusals[1]);
+	serve();
+	read_it();
+	assert_int_equal(f.result, 10);
+	assert_false(is_asked_for_checksums());
+	serve(); /* and is remembered */
+	read_it();
+	assert_int_equal(f.result, 10);
+	assert_false(is_asked_for_checksums());
+	assert_int_equal(http_fake_requests(f.server), 5);
+}
+
 /* Nothing would be another: no signature, and the host stays. */
 static void who_signs_nothing_follows_nowhere(void **state ATTR_UNUSED)
 {
@@ -280,4 +312,5 @@ TEST_MAIN(TEST_WITH(another_clock_is_followed),
 	  TEST_WITH(a_head_tells_the_region_by_its_fields),
 	  TEST_WITH(a_second_move_is_an_error),
 	  TEST_WITH(what_is_no_region_is_not_followed),
+	  TEST_WITH(who_refuses_to_be_asked_for_checksums_is_not),
 	  TEST_WITH(who_signs_nothing_follows_nowhere))
