@@ -15,7 +15,7 @@ static uint64_t wall_ms(void *owner)
 {
 	struct sim_master *s = owner;
 
-	return EPOCH_MS + loop_now_ms(s->loop);
+	return EPOCH_MS + loop_now_ms(s->loop) - s->clock_back_ms;
 }
 
 static void on_ready(void *owner, int code, const struct err *err)

@@ -21,6 +21,7 @@ struct sim_master {
 	const uint8_t *key; /* 32 bytes, or NULL */
 	uint64_t block_size;
 	uint64_t checkpoint_bytes; /* 0: the default */
+	uint64_t clock_back_ms;    /* its wall clock is so much behind */
 
 	struct sim_disk *disk;
 	struct loop *loop; /* NULL: it does not run */

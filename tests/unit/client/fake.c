@@ -124,6 +124,7 @@ static void serve_read(void *role, struct rpc_call *call, const void *request)
 	size_t len = 0;
 
 	n->reads++;
+	n->instead_of = req->instead_of;
 	if (req->epoch != f->epoch) {
 		rpc_fail(call, ERR_WRONG_EPOCH, "it is another");
 		return;

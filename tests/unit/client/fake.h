@@ -22,7 +22,8 @@ struct fake_node {
 	struct rpc_session *session; /* the last that opened */
 
 	bool not_leader, hold;
-	bool first_is_away; /* nobody listens there when it starts */
+	bool first_is_away;  /* nobody listens there when it starts */
+	uint32_t instead_of; /* of the last read */
 	int calls, opens, reads, released, cancelled, lost;
 	uint64_t sequence[8]; /* of mounts that came */
 	int mounts;

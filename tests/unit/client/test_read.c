@@ -209,18 +209,116 @@ static void a_home_that_is_back_in_a_second_is_waited_for(
 	assert_int_equal(f.fake.worker[home].reads, fake_reads(&f.fake));
 }
 
-static void without_the_home_the_next_one_serves(void **state ATTR_UNUSED)
+/* Of file 5, among three workers that are known. */
+static struct fake_node *find_home(void)
 {
-	unsigned i, home = 3;
+	unsigned i;
 
 	f.fake.n_workers = 3;
 	read_and_compare(5, 0, 10, 10);
 	for (i = 0; i < 3; i++)
 		if (f.fake.worker[i].reads)
-			home = i;
-	fake_stop(&f.fake.worker[home]);
+			return &f.fake.worker[i];
+	fail();
+	return NULL;
+}
+
+static void part(struct fake_node *n, bool parted)
+{
+	sim_net_part(f.fake.net, f.fake.loop, n->loop, parted);
+}
+
+static void without_the_home_the_next_one_serves(void **state ATTR_UNUSED)
+{
+	struct fake_node *home = find_home();
+	unsigned i;
+
+	fake_stop(home);
 	read_and_compare(5, 4, 10, 10);
-	assert_int_equal(f.fake.worker[home].reads, 1);
+	assert_int_equal(home->reads, 1);
+	for (i = 0; i < 3; i++)
+		if (f.fake.worker[i].reads && &f.fake.worker[i] != home)
+			assert_int_equal(f.fake.worker[i].instead_of, home->id);
+	/* From now on at once. */
+	start_read(5, 8, 10);
+	fake_run(&f.fake, 10);
+	assert_int_equal(f.done, 1);
+	/* Until it is back. */
+	fake_start(home);
+	fake_run(&f.fake, 1000);
+	read_and_compare(5, 12, 10, 10);
+	assert_int_equal(home->reads, 2);
+	assert_int_equal(home->instead_of, 0);
+}
+
+static void a_home_that_says_nothing_costs_a_second_once(
+	void **state ATTR_UNUSED)
+{
+	struct fake_node *home = find_home();
+	int i;
+
+	part(home, true);
+	start_read(5, 4, 10);
+	fake_run(&f.fake, 850);
+	assert_int_equal(f.done, 0);
+	fake_run(&f.fake, 450);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.n, 10);
+	assert_memory_equal(f.buf, f.fake.content + 4, 10);
+	for (i = 0; i < 10; i++) {
+		fake_run(&f.fake, 3000);
+		start_read(5, 8, 10);
+		fake_run(&f.fake, 10);
+		assert_int_equal(f.done, 1);
+	}
+	part(home, false);
+	fake_run(&f.fake, 1000);
+	i = home->reads;
+	read_and_compare(5, 12, 10, 10);
+	assert_int_equal(home->reads, i + 1);
+}
+
+/* It fetches, perhaps, and another would do so again. */
+static void a_home_that_takes_its_time_is_waited_for(void **state ATTR_UNUSED)
+{
+	struct fake_node *home = find_home();
+
+	home->hold = true;
+	start_read(5, 4, 10);
+	fake_run(&f.fake, 25000);
+	assert_int_equal(f.done, 0);
+	assert_int_equal(home->reads, fake_reads(&f.fake));
+	client_read_cancel(&f.read);
+	fake_run(&f.fake, 100);
+	assert_int_equal(f.done, 1);
+}
+
+static void one_that_is_alone_and_says_nothing_is_waited_for(
+	void **state ATTR_UNUSED)
+{
+	read_and_compare(5, 0, 10, 10);
+	part(&f.fake.worker[0], true);
+	start_read(5, 4, 10);
+	fake_run(&f.fake, 8000);
+	assert_int_equal(f.done, 0);
+	part(&f.fake.worker[0], false);
+	fake_run(&f.fake, 1000);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.n, 10);
+}
+
+static void an_open_waits_for_a_silent_home_no_longer(void **state ATTR_UNUSED)
+{
+	struct fake_node *home = find_home();
+
+	part(home, true);
+	f.opened = 0;
+	f.open.id = 5;
+	client_open(f.fake.client, &f.open, on_open);
+	fake_run(&f.fake, 1300);
+	assert_int_equal(f.opened, 1);
+	assert_int_equal(f.code, 0);
+	assert_int_equal(open_id(5), 0); /* of the next one, at once */
 }
 
 static void a_cut_in_mid_read_is_repaired(void **state ATTR_UNUSED)
@@ -395,6 +493,10 @@ TEST_MAIN(TEST_WITH(bytes_come_from_a_worker),
 	  TEST_WITH(a_worker_that_stays_away_ends_the_wait),
 	  TEST_WITH(a_home_that_is_back_in_a_second_is_waited_for),
 	  TEST_WITH(without_the_home_the_next_one_serves),
+	  TEST_WITH(a_home_that_says_nothing_costs_a_second_once),
+	  TEST_WITH(a_home_that_takes_its_time_is_waited_for),
+	  TEST_WITH(one_that_is_alone_and_says_nothing_is_waited_for),
+	  TEST_WITH(an_open_waits_for_a_silent_home_no_longer),
 	  TEST_WITH(a_cut_in_mid_read_is_repaired),
 	  TEST_WITH(a_read_can_be_cancelled),
 	  TEST_WITH(a_granted_file_is_read_without_the_worker),

@@ -30,3 +30,5 @@ check_PROGRAMS += %D%/test_raft_meta
 %C%_test_raft_meta_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_disk_faults
 %C%_test_disk_faults_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_workers
+%C%_test_workers_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)

@@ -573,6 +573,103 @@ static void what_the_home_before_has_is_not_fetched(void **state ATTR_UNUSED)
 	assert_true(moved > 0);
 }
 
+/* The one before is not asked for ever: the master knows by then. */
+static void who_holds_it_by_the_masters_word_is_asked(void **state ATTR_UNUSED)
+{
+	struct reading r;
+	unsigned i;
+
+	for (i = 0; i < 20; i++) {
+		put_file(i, 100 * KIB);
+		read_file(i);
+	}
+	node_start(1);
+	run(70000);
+	for (i = 0; i < 20; i++) {
+		f.holders[i] = i < 10;
+		read_begin(&r, 1, i, 0, 100 * KIB);
+		run(100);
+		read_end(&r);
+		assert_int_equal(r.n, 100 * KIB);
+		if (i < 10)
+			assert_int_equal(r.source, 1);
+	}
+	assert_in_range(numbers()->reads, 21, 28);
+}
+
+/* A new set is asked about once more. */
+static void a_file_that_is_known_has_its_holders_of_each_set(
+	void **state ATTR_UNUSED)
+{
+	struct reading r;
+
+	node_start(1);
+	put_file(1, 9 * MIB);
+	read_begin(&r, 1, 1, 0, 10);
+	run(1000);
+	read_end(&r);
+	f.files_asked = 0;
+	read_begin(&r, 1, 1, 5 * MIB, 10);
+	run(1000);
+	read_end(&r);
+	assert_int_equal(f.files_asked, 0);
+	f.epoch++;
+	run(3000);
+	read_begin(&r, 1, 1, 8 * MIB, 10);
+	run(1000);
+	read_end(&r);
+	assert_in_range(f.files_asked, 1, 2);
+}
+
+static void a_peer_that_says_nothing_costs_a_second_once(
+	void **state ATTR_UNUSED)
+{
+	struct reading r;
+	unsigned i, waited = 0;
+
+	node_start(1);
+	sim_net_part(f.net, f.nodes[0].loop, f.nodes[1].loop, true);
+	for (i = 0; i < 20; i++) {
+		put_file(i, 100 * KIB);
+		read_begin(&r, 0, i, 0, 100 * KIB);
+		run(100);
+		if (!r.calls) {
+			waited++;
+			run(1200);
+		}
+		read_end(&r);
+		assert_int_equal(r.n, 100 * KIB);
+	}
+	assert_int_equal(waited, 1);
+	sim_net_part(f.net, f.nodes[0].loop, f.nodes[1].loop, false);
+}
+
+/* And does not ask whom it stands in for. */
+static void who_stands_in_keeps_what_it_fetches(void **state ATTR_UNUSED)
+{
+	struct reading r;
+	unsigned i, home;
+
+	node_start(1);
+	for (i = 0; i < 20; i++) {
+		put_file(i, 100 * KIB);
+		read_begin(&r, 0, i, 0, 100 * KIB);
+		run(100);
+		read_end(&r);
+		home = store_present(f.nodes[0].store, i, 0, 1) ? 0 : 1;
+		instead_of = home + 1;
+		read_begin(&r, !home, i, 0, 100 * KIB);
+		instead_of = 0;
+		run(100);
+		read_end(&r);
+		assert_int_equal(r.n, 100 * KIB);
+		if (home == 1) /* its answer is still at hand */
+			continue;
+		assert_int_equal(r.source, 2);
+		assert_true(store_present(f.nodes[1].store, i, 0, 1) > 0);
+	}
+}
+
 /* An under-storage whose files have all just changed. */
 static struct ufs_ops unsettled_ops;
 static const struct ufs_ops *settled_ops;
@@ -679,5 +776,9 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(a_read_too_long_is_refused),
 	  TEST_WITH(the_home_is_asked_before_under_storage),
 	  TEST_WITH(what_the_home_before_has_is_not_fetched),
+	  TEST_WITH(who_holds_it_by_the_masters_word_is_asked),
+	  TEST_WITH(a_file_that_is_known_has_its_holders_of_each_set),
+	  TEST_WITH(a_peer_that_says_nothing_costs_a_second_once),
+	  TEST_WITH(who_stands_in_keeps_what_it_fetches),
 	  TEST_WITH(what_is_unsettled_is_not_given_to_a_peer_to_cache),
 	  TEST_WITH(a_home_that_is_gone_is_no_obstacle))

@@ -13,6 +13,7 @@
 #define MASTER "master:1"
 
 struct fixture f;
+uint32_t instead_of;
 
 static const uint8_t key[32] = "the key of the tests, 32 bytes";
 static const char *const masters[] = { MASTER, NULL };
@@ -358,6 +359,7 @@ void read_begin(struct reading *r, unsigned node, uint64_t id, uint64_t offset,
 		.offset = offset,
 		.len = (uint32_t)len,
 		.epoch = f.epoch,
+		.instead_of = instead_of,
 	};
 
 	*r = (struct reading){ .id = id, .offset = offset };

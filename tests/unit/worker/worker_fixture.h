@@ -93,6 +93,7 @@ struct reading {
 
 void read_begin(struct reading *r, unsigned node, uint64_t id, uint64_t offset,
 		size_t len);
+extern uint32_t instead_of; /* of the reads to come */
 /* The bytes have been compared. */
 void read_end(struct reading *r);
 /* Both, with time for it in between: the bytes read or a code. */
