@@ -45,6 +45,8 @@ struct client *client_new(struct loop *loop, const struct client_options *o)
 	map_init(&c->grants);
 	list_init(&c->lru);
 	list_init(&c->sweep.link);
+	list_init(&c->opened);
+	list_init(&c->tell.link);
 	return c;
 }
 

@@ -143,6 +143,9 @@ void client_open_cancel(struct client_open *open);
  */
 struct client_grant;
 struct client_grant *client_grant_get(struct client *c, uint64_t id);
+/* Somebody opens a file: whether client_grant_get() gives something.  Its
+ * worker hears within a second that it was wanted. */
+bool client_grant_open(struct client *c, uint64_t id);
 int client_grant_fd(const struct client_grant *g);
 void client_grant_put(struct client_grant *g);
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #define SWEEP_MS    100
+#define TELL_MS     1000
 #define RELEASE_MAX 1024 /* ids of one call */
 
 /*
@@ -15,7 +16,8 @@
  * at it.
  */
 struct client_grant {
-	struct list link; /* in c->lru */
+	struct list link;   /* in c->lru */
+	struct list opened; /* in c->opened */
 	uint64_t id;
 	uint32_t worker;
 	int fd;
@@ -38,20 +40,28 @@ static void on_released(struct client_call *call, int code ATTR_UNUSED,
 	free(r);
 }
 
-/* Tells the worker; if it is gone, so is what it granted. */
-static void release(struct client *c, uint32_t worker, const uint64_t *ids,
-		    size_t n)
+/* If the worker is gone, so is what it granted. */
+static void tell(struct client *c, uint32_t worker,
+		 const struct release_request *req)
 {
-	struct release_request req = { .ids = { ids, n } };
 	struct release *r;
 
-	if (n == 0 || c->closed)
+	if (c->closed)
 		return;
 	r = mem_alloc(sizeof(*r));
 	r->call.target = CLIENT_WORKER;
 	r->call.worker = worker;
 	r->call.once = true;
-	call_start(c, &r->call, RPC_WORKER_METHOD(release), &req, on_released);
+	call_start(c, &r->call, RPC_WORKER_METHOD(release), req, on_released);
+}
+
+static void release(struct client *c, uint32_t worker, const uint64_t *ids,
+		    size_t n)
+{
+	const struct release_request req = { .ids = { ids, n } };
+
+	if (n)
+		tell(c, worker, &req);
 }
 
 void client_grant_put(struct client_grant *g)
@@ -67,6 +77,7 @@ static void drop(struct client *c, struct client_grant *g)
 {
 	map_remove(&c->grants, g->id);
 	list_remove(&g->link);
+	list_remove(&g->opened);
 	c->n_grants--;
 	client_grant_put(g);
 }
@@ -122,6 +133,7 @@ void grants_add(struct client *c, uint64_t id, uint32_t worker, int fd)
 	g->worker = worker;
 	g->fd = fd;
 	atomic_init(&g->refs, 1);
+	list_init(&g->opened);
 	list_push_back(&c->lru, &g->link);
 	map_put(&c->grants, id, g);
 	c->n_grants++;
@@ -137,6 +149,56 @@ struct client_grant *client_grant_get(struct client *c, uint64_t id)
 	list_remove(&g->link);
 	list_push_back(&c->lru, &g->link);
 	return g;
+}
+
+/* Those of one worker; the rest stays. */
+static void tell_one(struct client *c)
+{
+	struct list *at = c->opened.next, *next;
+	struct client_grant *g = list_entry(at, struct client_grant, opened);
+	const uint32_t worker = g->worker;
+	uint64_t ids[RELEASE_MAX];
+	struct release_request req = { .opened = { ids, 0 } };
+
+	for (; at != &c->opened && req.opened.n < RELEASE_MAX; at = next) {
+		next = at->next;
+		g = list_entry(at, struct client_grant, opened);
+		if (g->worker != worker)
+			continue;
+		ids[req.opened.n++] = g->id;
+		list_remove(at);
+	}
+	tell(c, worker, &req);
+}
+
+static void on_tell(struct timer *t)
+{
+	struct client *c = container_of(t, struct client, tell);
+
+	c->telling = false;
+	while (!list_empty(&c->opened))
+		tell_one(c);
+}
+
+/* What is opened without the worker would look cold to it. */
+static void note_open(struct client *c, struct client_grant *g)
+{
+	if (list_empty(&g->opened))
+		list_push_back(&c->opened, &g->opened);
+	if (c->telling)
+		return;
+	c->telling = true;
+	loop_timer_start(c->loop, &c->tell, TELL_MS, on_tell);
+}
+
+bool client_grant_open(struct client *c, uint64_t id)
+{
+	struct client_grant *g = map_get(&c->grants, id);
+
+	if (!g || g->wanted)
+		return false;
+	note_open(c, g);
+	return true;
 }
 
 int client_grant_fd(const struct client_grant *g)
@@ -220,6 +282,7 @@ void client_grants_let_go(struct client *c, struct worker *w,
 void client_grants_close(struct client *c)
 {
 	loop_timer_stop(&c->sweep);
+	loop_timer_stop(&c->tell);
 	grants_forget(c, 0);
 }
 
@@ -275,13 +338,16 @@ void client_open(struct client *c, struct client_open *open,
 		 client_open_fn done)
 {
 	struct client_call *call = &open->call;
+	struct client_grant *g;
 
 	open->client = c;
 	open->done = done;
 	open->err.code = 0;
 	open->err.msg[0] = '\0';
 	call->wait = CLIENT_WAIT_NOTHING;
-	if (map_get(&c->grants, open->id)) {
+	g = map_get(&c->grants, open->id);
+	if (g) {
+		note_open(c, g);
 		c->refs++;
 		loop_post(c->loop, &open->task, on_held);
 		return;

@@ -73,6 +73,9 @@ struct client {
 	struct list lru;
 	struct timer sweep;
 	bool sweeping;
+	struct list opened; /* since the workers were told */
+	struct timer tell;
+	bool telling;
 };
 
 void client_put(struct client *c);

@@ -103,7 +103,7 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	if (is_granted(fs, ino)) {
+	if (client_grant_open(fs->o.client, ino)) {
 		metric_add(METRIC_opens_local, 1);
 		reply_open(req, fi);
 		return;

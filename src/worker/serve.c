@@ -108,11 +108,14 @@ static void serve_release(void *role, struct rpc_call *call,
 {
 	const struct release_request *req = request;
 	struct release_reply reply = { 0 };
+	struct worker *w = role;
 	size_t i;
 
 	for (i = 0; i < req->ids.n; i++)
 		reply.released += grant_release(role, rpc_call_session(call),
 						req->ids.at[i]);
+	for (i = 0; i < req->opened.n; i++)
+		store_touch(w->store, req->opened.at[i]);
 	rpc_reply(call, &reply);
 }
 

@@ -152,6 +152,7 @@ static void serve_release(void *role, struct rpc_call *call,
 	struct fake_node *n = role;
 
 	n->released += (int)req->ids.n;
+	n->opened_again += (int)req->opened.n;
 	rpc_reply(call, &reply);
 }
 

@@ -25,6 +25,7 @@ struct fake_node {
 	bool first_is_away;  /* nobody listens there when it starts */
 	uint32_t instead_of; /* of the last read */
 	int calls, opens, reads, released, cancelled, lost;
+	int opened_again;     /* files, as told */
 	uint64_t sequence[8]; /* of mounts that came */
 	int mounts;
 	struct rpc_call *held;

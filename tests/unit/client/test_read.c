@@ -356,6 +356,26 @@ static void a_granted_file_is_read_without_the_worker(void **state ATTR_UNUSED)
 	assert_int_equal(f.fake.worker[0].opens, 1);
 }
 
+static void opens_without_the_worker_are_told_later(void **state ATTR_UNUSED)
+{
+	const struct fake_node *w = &f.fake.worker[0];
+
+	assert_false(client_grant_open(f.fake.client, FAKE_GRANTED));
+	assert_int_equal(open_id(FAKE_GRANTED), 0);
+	fake_run(&f.fake, 3000);
+	assert_int_equal(w->opened_again, 0);
+	assert_int_equal(open_id(FAKE_GRANTED), 0);
+	assert_true(client_grant_open(f.fake.client, FAKE_GRANTED));
+	assert_true(client_grant_open(f.fake.client, FAKE_GRANTED));
+	fake_run(&f.fake, 1100);
+	assert_int_equal(w->opened_again, 1);
+	assert_true(client_grant_open(f.fake.client, FAKE_GRANTED));
+	fake_run(&f.fake, 5000);
+	assert_int_equal(w->opened_again, 2);
+	assert_int_equal(w->released, 0);
+	assert_int_equal(w->opens, 1);
+}
+
 /* The bytes that its file has lost are not an end of it. */
 static void a_granted_file_that_is_cut_is_read_from_the_worker(
 	void **state ATTR_UNUSED)
@@ -500,6 +520,7 @@ TEST_MAIN(TEST_WITH(bytes_come_from_a_worker),
 	  TEST_WITH(a_cut_in_mid_read_is_repaired),
 	  TEST_WITH(a_read_can_be_cancelled),
 	  TEST_WITH(a_granted_file_is_read_without_the_worker),
+	  TEST_WITH(opens_without_the_worker_are_told_later),
 	  TEST_WITH(a_granted_file_that_is_cut_is_read_from_the_worker),
 	  TEST_WITH(an_open_without_a_grant_is_still_told),
 	  TEST_WITH(an_open_does_not_fail_for_want_of_a_worker),

@@ -138,6 +138,34 @@ static void a_complete_file_is_granted(void **state ATTR_UNUSED)
 	assert_false(is_granted(1));
 }
 
+static uint64_t touched(void)
+{
+	struct store_totals t;
+	uint64_t n = 0;
+	enum tier i;
+
+	store_totals(f.store, &t);
+	for (i = TIER_FASTEST; i < N_TIERS; i++)
+		n += t.tiers[i].touched;
+	return n;
+}
+
+static void opens_of_what_is_held_are_wants_too(void **state ATTR_UNUSED)
+{
+	uint64_t id = 1, before;
+	const struct release_request req = { .opened = { &id, 1 } };
+	struct release_reply reply;
+
+	put_file(1, 100 * KIB);
+	read_file(1);
+	close(grant(1).fd);
+	before = touched();
+	assert_int_equal(CALL(release, &req, &reply), 0);
+	assert_int_equal(reply.released, 0);
+	assert_int_equal(touched(), before + 1);
+	assert_true(is_granted(1));
+}
+
 static void a_session_holds_a_file_once(void **state ATTR_UNUSED)
 {
 	put_file(1, 100 * KIB);
@@ -318,6 +346,7 @@ static void a_report_has_numbers(void **state ATTR_UNUSED)
 TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(an_open_of_what_is_no_more_is_stale),
 	  TEST_WITH(a_complete_file_is_granted),
+	  TEST_WITH(opens_of_what_is_held_are_wants_too),
 	  TEST_WITH(a_session_holds_a_file_once),
 	  TEST_WITH(what_a_lost_session_held_is_free),
 	  TEST_WITH(a_dropped_file_is_asked_back),
