@@ -26,7 +26,9 @@ def pytest_configure(config):
 
 
 # Of more than five seconds on two quiet CPUs: not in tests/run --quick.
-SLOW = ("test_a_scrub_finds_and_names_what_is_damaged",
+SLOW = ("test_what_is_wanted_comes_up_through_three_tiers",
+        "test_killed_while_files_move_nothing_is_fetched_again",
+        "test_a_scrub_finds_and_names_what_is_damaged",
         "test_what_rots_while_stopped_is_not_served",
         "test_hundreds_of_gets_are_in_flight_on_one_loop",
         "test_a_child_may_be_killed_often",

@@ -144,7 +144,7 @@ static uint64_t touched(void)
 	uint64_t n = 0;
 	enum tier i;
 
-	store_totals(f.store, &t);
+	store_totals(f.nodes[0].store, &t);
 	for (i = TIER_FASTEST; i < N_TIERS; i++)
 		n += t.tiers[i].touched;
 	return n;
