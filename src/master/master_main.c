@@ -18,6 +18,7 @@
 #include "master/raft_disk.h"
 #include "rpc/transport.h"
 #include "runtime/loop_uv.h"
+#include "runtime/metrics.h"
 #include "runtime/role.h"
 #include "runtime/secret.h"
 #include "runtime/watch.h"
@@ -190,6 +191,16 @@ static int open_signals(struct process *p, struct err *err)
 	return 0;
 }
 
+/* Nobody is served while a turn lasts. */
+static void on_turn(void *owner ATTR_UNUSED, uint64_t wall_us, uint64_t cpu_us)
+{
+	metric_observe_us(METRIC_turn_us, wall_us);
+	if (wall_us > metric_value(METRIC_longest_turn_us))
+		metric_set(METRIC_longest_turn_us, wall_us);
+	if (cpu_us > metric_value(METRIC_longest_cpu_us))
+		metric_set(METRIC_longest_cpu_us, cpu_us);
+}
+
 static int open_loops(struct process *p, struct err *err)
 {
 	int rv;
@@ -197,6 +208,7 @@ static int open_loops(struct process *p, struct err *err)
 	p->loop = loop_uv_new();
 	p->ufs_loop = loop_uv_new();
 	transport_real_init(p->loop);
+	loop_uv_measure(p->loop, on_turn, p);
 	p->signals = watch_new(p->loop, p->signal_fd, on_signal, p);
 	watch_set(p->signals, WATCH_READ);
 	rv = workpool_new(&p->checkpoint_pool, "checkpoint", 1);

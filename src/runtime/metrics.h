@@ -96,6 +96,12 @@
 	  "connections closed for a bad frame")                                \
 	M(GAUGE, inodes, "acached_inodes", "",                                 \
 	  "files and directories that the master knows")                       \
+	M(HISTOGRAM, turn_us, "acached_master_turn_seconds", "",               \
+	  "turns of the master's loop of half a millisecond and more")         \
+	M(GAUGE, longest_turn_us, "acached_master_longest_turn_microseconds",  \
+	  "clock=\"wall\"", "the longest turn of the master's loop")           \
+	M(GAUGE, longest_cpu_us, "acached_master_longest_turn_microseconds",   \
+	  "clock=\"cpu\"", "")                                                 \
 	M(GAUGE, workers_live, "acached_workers", "", "workers that are live") \
 	M(COUNTER, journal_records, "acached_journal_records_total", "",       \
 	  "commands applied to the namespace")                                 \

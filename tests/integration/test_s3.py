@@ -1,6 +1,5 @@
 """The S3 driver by itself against a real S3 server, with faults in between."""
 
-import http.server
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import pytest
 
 import rgw as ceph
 from acached import wait_for
+from pages import Pages
 from test_s3_sign import ufs_tool
 
 KEYS = ["aws.accessKeyId=" + ceph.ACCESS_KEY,
@@ -132,58 +132,11 @@ def test_three_thousand_keys_come_once_each_whatever_the_page(driver):
     assert names(a) == sorted(k[7:] for k in keys if k[5:7] == "d/")
 
 
-class Pages(http.server.BaseHTTPRequestHandler):
-    """A bucket with the objects p/0000000 and on, as listings show it; nothing
-    can be read."""
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        query = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)
-        prefix = query.get("prefix", [""])[0]
-        if prefix == "p/":
-            self.answer(200, self.page(query))
-        elif prefix == "" and "delimiter" in query:
-            self.answer(200, "<CommonPrefixes><Prefix>p/</Prefix>"
-                        "</CommonPrefixes>")
-        else:
-            self.answer(200, "")
-
-    def do_HEAD(self):
-        self.answer(404, None)
-
-    def page(self, query):
-        first = int(query.get("continuation-token", ["0"])[0])
-        last = min(first + int(query["max-keys"][0]), self.server.n)
-        xml = ""
-        if last < self.server.n:
-            xml = ("<IsTruncated>true</IsTruncated><NextContinuationToken>%d"
-                   "</NextContinuationToken>" % last)
-        return xml + "".join(
-            "<Contents><Key>p/%07d</Key><Size>1</Size><ETag>&quot;%032x&quot;"
-            "</ETag><LastModified>2026-11-23T05:00:00.000Z</LastModified>"
-            "</Contents>" % (i, i) for i in range(first, last))
-
-    def answer(self, status, xml):
-        body = b"" if xml is None else (
-            "<ListBucketResult>%s</ListBucketResult>" % xml).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def pages():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    server.endpoint = "http://127.0.0.1:%d" % server.server_port
+    server = Pages()
     yield server
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
 def test_a_hundred_thousand_keys_take_the_memory_of_a_page(pages, workdir):
