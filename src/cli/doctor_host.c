@@ -110,6 +110,18 @@ void doctor_memory(struct cli *cli ATTR_UNUSED, struct finding *f)
 		FOUND(f, GOOD, NULL, "memory may be overcommitted");
 }
 
+/* Adds one more dead mountpoint to those that are named. */
+static void add_dead(struct finding *f, const char *point)
+{
+	char names[sizeof(f->what)] = "";
+
+	if (f->level == BAD)
+		snprintf(names, sizeof(names), "%.*s, ",
+			 (int)strcspn(f->what, " "), f->what);
+	FOUND(f, BAD, "start acached on it again, or umount -l it",
+	      "%.110s%.110s is dead", names, point);
+}
+
 /* A mountpoint of ours whose processes are gone answers ENOTCONN. */
 void doctor_mountpoints(struct cli *cli ATTR_UNUSED, struct finding *f)
 {
@@ -124,13 +136,11 @@ void doctor_mountpoints(struct cli *cli ATTR_UNUSED, struct finding *f)
 		    strcmp(type, MOUNTPOINT_TYPE) != 0)
 			continue;
 		ours++;
-		if (access(point, F_OK) < 0 && errno == ENOTCONN) {
-			FOUND(f, BAD,
-			      "start acached on it again, or umount -l it",
-			      "%.150s is dead", point);
-			break;
-		}
-		FOUND(f, GOOD, NULL, "%u acached mountpoints, all alive", ours);
+		if (access(point, F_OK) < 0 && errno == ENOTCONN)
+			add_dead(f, point);
+		else if (f->level == GOOD)
+			FOUND(f, GOOD, NULL,
+			      "%u acached mountpoints, all alive", ours);
 	}
 	free(line);
 	if (file)

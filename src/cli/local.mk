@@ -13,6 +13,7 @@ libcli_a_SOURCES += %D%/cmd_jobs.c
 libcli_a_SOURCES += %D%/cmd_ls.c
 libcli_a_SOURCES += %D%/cmd_mount.c
 libcli_a_SOURCES += %D%/cmd_processes.c
+libcli_a_SOURCES += %D%/cmd_report.c
 libcli_a_SOURCES += %D%/cmd_scrub.c
 libcli_a_SOURCES += %D%/cmd_stat.c
 libcli_a_SOURCES += %D%/cmd_test.c

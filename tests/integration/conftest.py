@@ -44,6 +44,7 @@ SLOW = ("test_what_is_wanted_comes_up_through_three_tiers",
         "test_a_mount_does_not_wait_for_the_storage_of_another",
         "test_a_restarted_server_is_waited_for",
         "test_the_doctor_names",
+        "test_runbook",
         "test_explain_names_the_want_of_workers",
         "test_a_worker_that_is_away_costs_one_hop")
 
