@@ -109,6 +109,8 @@ static void remove_one(struct entry *e)
 	mutex_lock(&s->mutex);
 	if (!rv)
 		index_removed_locked(e);
+	else
+		d->index_torn = true; /* the file is left */
 	e->removed = true;
 	if (!e->grants)
 		dir_forget_locked(e);
@@ -196,10 +198,12 @@ uint64_t dir_used_locked(const struct dir *d)
 	       whole_units(d->index_rewrite) + (d->n_subdirs + 2) * DISK_UNIT;
 }
 
-/* A full disk can still be read. */
+/* A full disk can still be read, and so can one that is read-only. */
 static enum service left_after(int code)
 {
-	return code == -ENOSPC || code == -EDQUOT ? NO_FILLS : OUT_OF_SERVICE;
+	return code == -ENOSPC || code == -EDQUOT || code == -EROFS
+		       ? NO_FILLS
+		       : OUT_OF_SERVICE;
 }
 
 bool dir_try_again_locked(struct dir *d, uint64_t now_ms)
@@ -265,10 +269,11 @@ void dir_failed(struct dir *d, int code, const char *doing)
 	if (left <= was)
 		return;
 	err_set(&err, code, "%s: %s: %s", d->path, doing, err_text(code));
-	log_error(left == NO_FILLS ? "disk full, nothing more is cached on it"
-				   : "directory out of service",
-		  "dir=%s doing=%s error=\"%s\"", d->path, doing,
-		  err_text(code));
+	log_error(
+		left == NO_FILLS
+			? "disk full or read-only, nothing more is cached on it"
+			: "directory out of service",
+		"dir=%s doing=%s error=\"%s\"", d->path, doing, err_text(code));
 	if (s->failed)
 		s->failed(s->owner, d->path, &err);
 }

@@ -119,8 +119,8 @@ static void sweep_subdir(struct dir *d, DIR *dir)
 		if (e) {
 			e->found = true;
 			measure(e, dirfd(dir), de->d_name);
-		} else {
-			unlinkat(dirfd(dir), de->d_name, 0);
+		} else if (unlinkat(dirfd(dir), de->d_name, 0) < 0) {
+			d->index_torn = true;
 		}
 	}
 }

@@ -139,7 +139,8 @@ struct dir {
 	uint64_t taken, written; /* bytes of records, since the start */
 	bool flushing;           /* somebody writes them */
 	bool rewrite_wanted;     /* its header is to be another */
-	bool index_torn;         /* a record was lost: no clean stop */
+	bool index_torn;         /* a record was lost, or a file left: no
+				    clean stop */
 	/* Files of its records that another directory has; while it is read. */
 	struct map elsewhere;
 };

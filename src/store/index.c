@@ -312,15 +312,17 @@ static int flush_once(struct dir *d)
 {
 	struct store *s = d->store;
 	int rv = write_pending(d);
-	bool due;
+	bool due, wanted;
 
 	mutex_lock(&s->mutex);
+	wanted = d->rewrite_wanted;
 	due = !rv && want_rewrite_locked(d);
 	mutex_unlock(&s->mutex);
 	if (due) {
 		rv = rewrite(d);
 		mutex_lock(&s->mutex);
 		d->index_rewrite = 0;
+		d->rewrite_wanted |= rv && wanted; /* or once more */
 		mutex_unlock(&s->mutex);
 	}
 	return rv;

@@ -1,6 +1,7 @@
 STORE_FIXTURE = %D%/store_fixture.c %D%/store_fixture.h
 STORE_WORKLOAD = $(STORE_FIXTURE) %D%/workload.c %D%/workload.h
 check_PROGRAMS += %D%/test_check
+check_PROGRAMS += %D%/test_errors
 check_PROGRAMS += %D%/test_faults
 check_PROGRAMS += %D%/test_index
 check_PROGRAMS += %D%/test_kill
@@ -11,6 +12,13 @@ check_PROGRAMS += %D%/test_scrub
 check_PROGRAMS += %D%/test_store
 %C%_test_check_SOURCES = %D%/test_check.c $(STORE_FIXTURE)
 %C%_test_check_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_errors_SOURCES = %D%/test_errors.c $(STORE_WORKLOAD)
+%C%_test_errors_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_errors_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=openat,--wrap=mkdirat,--wrap=unlinkat,--wrap=renameat \
+	-Wl,--wrap=write,--wrap=pwrite,--wrap=pread,--wrap=preadv2 \
+	-Wl,--wrap=ftruncate,--wrap=fstat \
+	-Wl,--wrap=fsync,--wrap=fdatasync,--wrap=syncfs
 %C%_test_faults_SOURCES = %D%/test_faults.c $(STORE_FIXTURE)
 %C%_test_faults_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
 # The plain names and those of large files: which one is called is libc's
