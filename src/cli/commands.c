@@ -97,6 +97,15 @@ static const struct cli_flag load_metadata_flags[] = {
 
 static const struct cli_flag load_flags[] = {
 	{ 's', "submit", NULL, "return when the job is accepted" },
+	{ 'p', "progress", NULL, "how far the last load of it is" },
+	{ OPT_STOP, "stop", NULL, "end the load of it that runs" },
+	{ 'i', "index", "FILE",
+	  "load the paths in FILE, one a line; - is stdin" },
+	{ 'v', "verify", NULL,
+	  "then read all from disk and compare it with its checksums" },
+	{ OPT_FORMAT, "format", "TEXT|JSON",
+	  "of --progress, as in the old system" },
+	{ OPT_VERBOSE, "verbose", NULL, "taken for scripts" },
 	{ 0 },
 };
 
@@ -144,8 +153,8 @@ const struct cli_command cli_commands[] = {
 	{ "fs", "count", "PATH...", "how many files, directories and bytes",
 	  "Of all that is below; the directory itself is not counted.",
 	  human_flags, 1, INT_MAX, cmd_count },
-	{ "fs", "distributedLoad", "PATH", "the same as load", NULL, load_flags,
-	  1, 1, cmd_load },
+	{ "fs", "distributedLoad", "[PATH]", "the same as load", NULL,
+	  load_flags, 0, 1, cmd_load },
 	{ "fs", "du", "PATH...", "how much there is, and how much is cached",
 	  NULL, du_flags, 1, INT_MAX, cmd_du },
 	{ "fs", "explain", "PATH", "where the bytes of a file are, and why",
@@ -167,11 +176,12 @@ const struct cli_command cli_commands[] = {
 	  1, cmd_help },
 	{ "fs", "leader", "", "which master leads", NULL, none, 0, 0,
 	  cmd_leader },
-	{ "fs", "load", "PATH", "cache all that is below a path",
+	{ "fs", "load", "[PATH]", "cache all that is below a path",
 	  "A job of the master: it goes on if this command is interrupted, "
 	  "and after a restart. It ends well only when every file was found "
-	  "complete in the cache.",
-	  load_flags, 1, 1, cmd_load },
+	  "complete in the cache. The failure rate of --progress is that of "
+	  "files.",
+	  load_flags, 0, 1, cmd_load },
 	{ "fs", "loadMetadata", "PATH", "look at under-storage again", NULL,
 	  load_metadata_flags, 1, 1, cmd_load_metadata },
 	{ "fs", "location", "PATH", "which workers have a file", NULL, none, 1,

@@ -11,7 +11,7 @@
 enum { OPT_MASTER = 300, OPT_STATE, OPT_CONFIG, OPT_JSON, OPT_HELP };
 
 /* Letters of options that have only a name. */
-enum { OPT_SORT = 400, OPT_REPLACE };
+enum { OPT_SORT = 400, OPT_REPLACE, OPT_STOP, OPT_FORMAT, OPT_VERBOSE };
 
 extern const struct cli_flag cli_common[];
 extern const struct cli_command cli_commands[]; /* ends with a NULL group */

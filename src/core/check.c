@@ -117,6 +117,8 @@ static void check_rest(const struct namespace *ns, struct sums *s)
 		s->bytes += arena_round(sizeof(*j));
 		s->bytes += arena_round((size_t)j->kind_len + j->path_len +
 					j->state_len + j->error_len);
+		if (j->paths)
+			s->bytes += arena_round(j->paths_size);
 	}
 	assert(running == im->n_running && ended == im->n_ended);
 	for (ref = im->workers; ref; ref = w->next) {

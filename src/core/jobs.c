@@ -8,7 +8,8 @@
 #define KIND_LIMIT  64
 #define STATE_LIMIT 32
 #define PATH_LIMIT  4096
-#define ERROR_LIMIT 512 /* a longer one is cut */
+#define ERROR_LIMIT 512          /* a longer one is cut */
+#define PATHS_LIMIT (512U << 10) /* bytes of all paths of a job */
 #define MAX_RUNNING 1024
 #define KEEP_ENDED  256
 
@@ -76,7 +77,85 @@ static void view_job(const struct namespace *ns, const struct job *j,
 		.error = { text + j->kind_len + j->path_len + j->state_len,
 			   j->error_len },
 		.recursive = j->recursive,
+		.verify = j->verify,
 	};
+}
+
+static struct job *find_job(const struct namespace *ns, uint64_t id)
+{
+	struct job *j;
+	uint32_t ref;
+
+	for (ref = ns->image->jobs; ref; ref = j->next) {
+		j = at_ref(ns, ref);
+		if (j->id == id)
+			return j;
+	}
+	return NULL;
+}
+
+uint32_t namespace_job_paths(const struct namespace *ns, uint64_t job)
+{
+	const struct job *j = find_job(ns, job);
+
+	return j ? j->n_paths : 0;
+}
+
+int namespace_job_path(const struct namespace *ns, uint64_t job,
+		       uint32_t *place, schema_bytes *out)
+{
+	const struct job *j = find_job(ns, job);
+	const unsigned char *at;
+	uint32_t len;
+
+	if (!j || *place >= j->paths_size)
+		return -ENOENT;
+	at = (const unsigned char *)at_ref(ns, j->paths) + *place;
+	memcpy(&len, at, sizeof(len));
+	*out = (schema_bytes){ at + sizeof(len), len };
+	*place += (uint32_t)sizeof(len) + len;
+	return 0;
+}
+
+/* What all paths take; -EINVAL. */
+static ssize_t paths_size(const schema_bytes_array *paths)
+{
+	size_t size = 0, i;
+
+	for (i = 0; i < paths->n; i++) {
+		if (paths->at[i].len == 0 || paths->at[i].len > PATH_LIMIT)
+			return -EINVAL;
+		size += sizeof(uint32_t) + paths->at[i].len;
+		if (size > PATHS_LIMIT)
+			return -EINVAL;
+	}
+	return (ssize_t)size;
+}
+
+static void set_paths(struct namespace *ns, struct job *j,
+		      const schema_bytes_array *paths, size_t size)
+{
+	unsigned char *to;
+	uint32_t len;
+	size_t i;
+
+	if (!size)
+		return;
+	j->n_paths = (uint32_t)paths->n;
+	j->paths_size = (uint32_t)size;
+	j->paths = arena_alloc(&ns->arena, size);
+	to = at_ref(ns, j->paths);
+	for (i = 0; i < paths->n; i++) {
+		len = (uint32_t)paths->at[i].len;
+		to = put(to, &len, sizeof(len));
+		to = put(to, paths->at[i].ptr, len);
+	}
+}
+
+static void drop_paths(struct namespace *ns, struct job *j)
+{
+	arena_free(&ns->arena, j->paths, j->paths_size);
+	j->paths = j->paths_size = j->n_paths = 0;
 }
 
 int namespace_next_job(const struct namespace *ns, uint64_t after,
@@ -98,15 +177,16 @@ int namespace_next_job(const struct namespace *ns, uint64_t after,
 int job_apply(struct namespace *ns, const struct job_record *r,
 	      uint64_t time_ms, struct namespace_result *res)
 {
+	const ssize_t paths = paths_size(&r->paths);
 	uint32_t ref, *at;
 	struct job *j;
 
 	if (r->kind.len == 0 || r->kind.len > KIND_LIMIT || r->path.len == 0 ||
-	    r->path.len > PATH_LIMIT)
+	    r->path.len > PATH_LIMIT || paths < 0)
 		return -EINVAL;
 	if (ns->image->n_running >= MAX_RUNNING)
 		return -EBUSY;
-	if (!tree_has_room(ns, 16384, 0))
+	if (!tree_has_room(ns, 16384 + 2 * (size_t)paths, 0))
 		return -ENOSPC;
 	for (at = &ns->image->jobs; *at;)
 		at = &((struct job *)at_ref(ns, *at))->next;
@@ -115,6 +195,8 @@ int job_apply(struct namespace *ns, const struct job_record *r,
 	j->id = res->id = ++ns->image->last_job;
 	j->started_ms = time_ms;
 	j->recursive = r->recursive;
+	j->verify = r->verify;
+	set_paths(ns, j, &r->paths, (size_t)paths);
 	set_text(ns, j, r->kind, r->path, (schema_str){ "running", 7 },
 		 (schema_str){ NULL, 0 });
 	ns->image->n_running++;
@@ -148,15 +230,9 @@ int job_end_apply(struct namespace *ns, const struct job_end_record *r,
 		  uint64_t time_ms, struct namespace_result *res)
 {
 	struct job_info was;
-	struct job *j = NULL;
-	uint32_t ref;
+	struct job *j = find_job(ns, r->job);
 
-	for (ref = ns->image->jobs; ref; ref = j->next) {
-		j = at_ref(ns, ref);
-		if (j->id == r->job)
-			break;
-	}
-	if (!ref)
+	if (!j)
 		return -ENOENT;
 	if (j->end_order)
 		return -EALREADY;
@@ -164,6 +240,7 @@ int job_end_apply(struct namespace *ns, const struct job_end_record *r,
 		return -EINVAL;
 	if (!tree_has_room(ns, 16384, 0))
 		return -ENOSPC;
+	drop_paths(ns, j);
 	view_job(ns, j, &was);
 	set_text(ns, j, was.kind, was.path, r->state, r->error);
 	j->files_done = r->files_done;

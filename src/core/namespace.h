@@ -65,11 +65,11 @@ struct namespace_result {
  * Of a directory only one listing at a time may be learned: a record with
  * `first` ends what one before it had begun, and `last` without `first` before
  * it is refused (-EINVAL).  Mounts refuse with -EBUSY (another URI is mounted
- * there), -EEXIST, -ENOTEMPTY, -ENOTDIR or, to update, -ENOENT; unmounts with -EINVAL (no mount
- * point) or -EBUSY (mounts below); all with -ENOSPC when the arena is full.
- * A (client, sequence) that was applied before changes nothing and gets the
- * same code, id and updated; the last 64 results of each of the last 1,024
- * clients are remembered, in the image too.
+ * there), -EEXIST, -ENOTEMPTY, -ENOTDIR or, to update, -ENOENT; unmounts with
+ * -EINVAL (no mount point) or -EBUSY (mounts below); all with -ENOSPC when the
+ * arena is full. A (client, sequence) that was applied before changes nothing
+ * and gets the same code, id and updated; the last 64 results of each of the
+ * last 1,024 clients are remembered, in the image too.
  */
 void namespace_apply(struct namespace *ns, const struct journal_record *record,
 		     struct namespace_result *res);
@@ -139,6 +139,12 @@ void namespace_mount_option(const struct namespace *ns, uint32_t mount,
  * ended. */
 int namespace_next_job(const struct namespace *ns, uint64_t after,
 		       struct job_info *out) MUST_CHECK;
+
+/* How many paths a job that runs has of its own, and the one at *place, which
+ * is 0 for the first and moves on to the next; -ENOENT: there are no more. */
+uint32_t namespace_job_paths(const struct namespace *ns, uint64_t job);
+int namespace_job_path(const struct namespace *ns, uint64_t job,
+		       uint32_t *place, schema_bytes *out) MUST_CHECK;
 
 /* The id of the worker of this uuid; 0 if it has none yet. */
 uint32_t namespace_worker(const struct namespace *ns, schema_bytes uuid);

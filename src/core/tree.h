@@ -20,7 +20,7 @@
 #define MODE_DIR  0040000U
 #define MODE_LINK 0120000U
 
-#define TREE_VERSION  1
+#define TREE_VERSION  2
 #define SEGMENT_BITS  13
 #define SEGMENT_SLOTS (1U << SEGMENT_BITS)
 #define MAX_SEGMENTS  32768
@@ -108,7 +108,9 @@ struct job {
 	uint32_t next;      /* in the order of ids */
 	uint32_t text;      /* kind, path, state, error */
 	uint32_t kind_len, path_len, state_len, error_len;
-	uint32_t recursive;
+	uint32_t recursive, verify;
+	/* Until it ends: each path behind its length, of 4 bytes. */
+	uint32_t paths, paths_size, n_paths;
 	uint32_t pad;
 };
 

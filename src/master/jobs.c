@@ -1,5 +1,6 @@
 #include "master/jobs.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,14 +13,15 @@
 #define LOG_MODULE "master"
 #include "runtime/log.h"
 
-#define TURN       256 /* inodes a job walks over before others have a turn */
-#define TRIES      5
-#define TRIES_GONE 30 /* while a worker is away */
-#define TRIES_PART 4  /* while it has cached a part only: 3 s */
-#define WAIT_MS    1000
-#define EXPLAIN_MS 30000
-#define MEND_LEAST 256
-#define MEND_SHARE 10 /* and this part of all files */
+#define TURN          256 /* inodes a job walks over before others have a turn */
+#define TRIES         5
+#define TRIES_GONE    30 /* while a worker is away */
+#define TRIES_PART    4  /* while it has cached a part only: 3 s */
+#define WAIT_MS       1000
+#define EXPLAIN_MS    30000
+#define RESOLVE_AHEAD 64 /* paths of a job that are looked for at once */
+#define MEND_LEAST    256
+#define MEND_SHARE    10 /* and this part of all files */
 
 enum phase { COUNT, LOAD, VERIFY, PHASES };
 
@@ -32,20 +34,24 @@ struct job {
 	char *path;
 	size_t path_len;
 
-	struct resolve resolve;
+	bool verify;
+
 	struct tree_walk walk;
-	uint64_t root;
-	bool single; /* the path is a file */
-	bool single_taken;
-	bool walking; /* the walk has begun and is not closed */
+	struct root *roots;
+	uint32_t n_roots, at_root;
+	uint32_t next_root;  /* to be resolved */
+	uint32_t path_place; /* of its path, among those of the job */
+	uint64_t missing;    /* roots that are not there */
+	bool single_taken;   /* the root is a file and was passed */
+	bool walking;        /* the walk has begun and is not closed */
 	enum phase phase;
 	bool walked;        /* of this phase */
 	unsigned in_flight; /* files */
 	bool cancelled, ended;
 	bool over; /* its end is in the journal, or never will be */
 	struct task turn;
-	bool turning;   /* `turn` is posted */
-	bool resolving; /* `resolve` is under way */
+	bool turning;       /* `turn` is posted */
+	unsigned resolving; /* roots */
 	struct journal_req end;
 
 	uint64_t files, bytes;     /* in all */
@@ -53,6 +59,20 @@ struct job {
 	uint64_t failed;
 	uint64_t mended; /* lost after they were loaded, and loaded again */
 	struct err err;  /* the first failure */
+};
+
+/* What a job works on: a file, or a directory with all below. */
+struct root {
+	uint64_t id; /* 0: it is not there */
+	bool single; /* it is a file */
+};
+
+/* Finding one. */
+struct root_op {
+	struct job *job;
+	uint32_t i;
+	char *path;
+	struct resolve resolve;
 };
 
 /* What one worker is asked of a file: the blocks whose home it is. */
@@ -109,6 +129,7 @@ static void job_free(struct job *job)
 {
 	list_remove(&job->link);
 	free(job->path);
+	free(job->roots);
 	free(job);
 }
 
@@ -135,7 +156,7 @@ static const char *final_state(const struct job *job)
 {
 	if (job->cancelled)
 		return "cancelled";
-	return job->failed ? "failed" : "done";
+	return job->failed || job->missing ? "failed" : "done";
 }
 
 static void end(struct job *job)
@@ -154,7 +175,7 @@ static void end(struct job *job)
 	r.job_end.files = job->files;
 	r.job_end.bytes_done = job->done_bytes;
 	r.job_end.bytes = job->bytes;
-	r.job_end.failed = job->failed;
+	r.job_end.failed = job->failed + job->missing;
 	r.job_end.error.ptr = job->err.msg;
 	r.job_end.error.len = strlen(job->err.msg);
 	log_info("job ended",
@@ -339,7 +360,10 @@ static void call_worker(struct part *p, struct worker *k)
 	struct jobs *j = p->op->job->jobs;
 	struct rpc_client *client = workers_client(j->o.workers, k);
 	const struct load_request load = { p->op->id, j->o.workers->epoch };
-	const struct explain_request explain = { p->op->id };
+	const struct explain_request explain = {
+		.id = p->op->id,
+		.verify = p->op->job->verify,
+	};
 
 	p->pending = (struct rpc_pending){ .fd = -1 };
 	if (is_loading(p->op)) {
@@ -347,7 +371,8 @@ static void call_worker(struct part *p, struct worker *k)
 			 on_loaded);
 		return;
 	}
-	p->pending.deadline_ms = loop_now_ms(j->o.loop) + EXPLAIN_MS;
+	if (!explain.verify) /* that takes as long as it takes */
+		p->pending.deadline_ms = loop_now_ms(j->o.loop) + EXPLAIN_MS;
 	rpc_call(client, RPC_WORKER_METHOD(explain), &p->pending, &explain,
 		 on_explained);
 }
@@ -474,33 +499,61 @@ static void visit(struct job *job, const struct inode_view *v)
 	}
 }
 
-/* The next inode of this phase; as tree_walk_next(). */
-static int next(struct job *job, struct inode_view *v)
+/* Begins root `i`, or the next one that is there; false: there is none. */
+static bool begin_root(struct job *job, uint32_t i)
 {
-	if (!job->single)
+	if (job->walking)
+		tree_walk_close(&job->walk);
+	job->walking = false;
+	job->single_taken = false;
+	while (i < job->n_roots && !job->roots[i].id)
+		i++;
+	job->at_root = i;
+	if (i == job->n_roots)
+		return false;
+	if (job->roots[i].single)
+		return true;
+	job->walk.loader = job->jobs->o.loader;
+	job->walk.refresh = job->metadata && job->phase == COUNT;
+	job->walk.recursive = !job->metadata || job->recursive;
+	job->walk.go_on = on_walk;
+	tree_walk_start(&job->walk, job->roots[i].id);
+	job->walking = true;
+	return true;
+}
+
+/* The next inode of this root; as tree_walk_next(). */
+static int next_of_root(struct job *job, struct inode_view *v)
+{
+	const struct root *root = &job->roots[job->at_root];
+
+	if (!root->single)
 		return tree_walk_next(&job->walk, v);
 	if (job->single_taken)
 		return 0;
 	job->single_taken = true;
-	return namespace_get(tree(job->jobs), job->root, v) ? 0 : 1;
+	return namespace_get(tree(job->jobs), root->id, v) ? 0 : 1;
+}
+
+/* The same of this phase. */
+static int next(struct job *job, struct inode_view *v)
+{
+	int rv;
+
+	while (job->at_root < job->n_roots) {
+		rv = next_of_root(job, v);
+		if (rv)
+			return rv;
+		begin_root(job, job->at_root + 1);
+	}
+	return 0;
 }
 
 static void begin_phase(struct job *job, enum phase phase)
 {
 	job->phase = phase;
 	job->walked = false;
-	job->single_taken = false;
-	if (job->walking)
-		tree_walk_close(&job->walk);
-	job->walking = false;
-	if (job->single)
-		return;
-	job->walk.loader = job->jobs->o.loader;
-	job->walk.refresh = job->metadata && phase == COUNT;
-	job->walk.recursive = !job->metadata || job->recursive;
-	job->walk.go_on = on_walk;
-	tree_walk_start(&job->walk, job->root);
-	job->walking = true;
+	begin_root(job, 0);
 }
 
 /* Walks as far as there is room; false if it has to wait. */
@@ -569,22 +622,60 @@ static void step(struct job *job)
 	}
 }
 
+static void resolve_more(struct job *job);
+
 static void on_resolved(struct resolve *r, int code, const struct err *err)
 {
-	struct job *job = container_of(r, struct job, resolve);
+	struct root_op *op = container_of(r, struct root_op, resolve);
+	struct job *job = op->job;
+	struct root *root = &job->roots[op->i];
 
-	job->resolving = false;
+	job->resolving--;
+	if (code) {
+		job->missing++;
+		if (!job->err.code)
+			err_set(&job->err, code, "%s%s%s",
+				job->n_roots > 1 ? op->path : "",
+				job->n_roots > 1 ? ": " : "", err->msg);
+	} else {
+		root->id = r->at.id;
+		root->single = !S_ISDIR(r->at.mode);
+	}
+	free(op->path);
+	free(op);
 	if (stopped(job))
 		return;
-	if (code) {
-		failed(job, code, err->msg);
+	resolve_more(job);
+	if (job->resolving)
+		return;
+	if (job->missing == job->n_roots) {
 		end(job);
 		return;
 	}
-	job->root = r->at.id;
-	job->single = !S_ISDIR(r->at.mode);
 	begin_phase(job, COUNT);
 	turn_later(job);
+}
+
+static void resolve_root(struct job *job, uint32_t i)
+{
+	struct root_op *op = mem_alloc(sizeof(*op));
+	schema_bytes path = { job->path, job->path_len };
+
+	op->job = job;
+	op->i = i;
+	if (namespace_job_path(tree(job->jobs), job->id, &job->path_place,
+			       &path))
+		assert(job->n_roots == 1); /* it has no others */
+	op->path = mem_strn(path.ptr, path.len);
+	job->resolving++;
+	resolve_start(&op->resolve, job->jobs->o.loader, path.ptr, path.len,
+		      job->metadata, on_resolved);
+}
+
+static void resolve_more(struct job *job)
+{
+	while (job->next_root < job->n_roots && job->resolving < RESOLVE_AHEAD)
+		resolve_root(job, job->next_root++);
 }
 
 /* From outside. */
@@ -624,9 +715,11 @@ void jobs_start(struct jobs *j, uint64_t id)
 	list_push_back(&j->running, &job->link);
 	log_info("job begins", "job=%" PRIu64 " kind=%s path=%s", id,
 		 job->metadata ? "loadMetadata" : "load", job->path);
-	job->resolving = true;
-	resolve_start(&job->resolve, j->o.loader, job->path, job->path_len,
-		      job->metadata, on_resolved);
+	job->verify = info.verify;
+	job->n_roots = namespace_job_paths(tree(j), id);
+	job->n_roots += job->n_roots == 0;
+	job->roots = mem_array(job->n_roots, sizeof(*job->roots));
+	resolve_more(job);
 }
 
 void jobs_resume(struct jobs *j)
@@ -661,7 +754,8 @@ void jobs_progress(const struct jobs *j, struct job_info *info)
 	info->bytes = job->bytes;
 	info->files_done = job->done;
 	info->bytes_done = job->done_bytes;
-	info->failed = job->failed;
+	info->failed = job->failed + job->missing;
+	info->verifying = job->phase == VERIFY && !job->ended;
 }
 
 void jobs_stop(struct jobs *j)

@@ -64,6 +64,8 @@ void serve_submit_job(void *role, struct rpc_call *call, const void *request)
 	r.job.kind = req->kind;
 	r.job.path = req->path;
 	r.job.recursive = req->recursive;
+	r.job.paths = req->paths;
+	r.job.verify = req->verify;
 	journal_submit(m->journal, &r, &op->journal, on_submitted);
 }
 

@@ -73,10 +73,13 @@ SCHEMA_ARRAY(found)
 	F(u64, dir)      \
 	F(bytes_array, names)
 
-#define JOB_RECORD(F)  \
-	F(str, kind)   \
-	F(bytes, path) \
-	F(bool, recursive)
+/* `paths`, `verify` as in SUBMIT_JOB_REQUEST. */
+#define JOB_RECORD(F)         \
+	F(str, kind)          \
+	F(bytes, path)        \
+	F(bool, recursive)    \
+	F(bytes_array, paths) \
+	F(bool, verify)
 
 /* `state` as in JOB_INFO. */
 #define JOB_END_RECORD(F)  \

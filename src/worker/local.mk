@@ -12,6 +12,7 @@ libworker_a_SOURCES += %D%/read.c
 libworker_a_SOURCES += %D%/serve.c
 libworker_a_SOURCES += %D%/shares.c %D%/shares.h
 libworker_a_SOURCES += %D%/tiers.c
+libworker_a_SOURCES += %D%/verify.c
 libworker_a_SOURCES += %D%/worker.c %D%/worker.h
 libworker_a_SOURCES += %D%/worker_main.c
 libworker_a_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)

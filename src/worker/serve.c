@@ -175,19 +175,16 @@ static schema_str str_of(const char *s)
 	return (schema_str){ s, strlen(s) };
 }
 
-static void serve_explain(void *role, struct rpc_call *call,
-			  const void *request)
+void explain(struct worker *w, struct rpc_call *call, uint64_t id)
 {
-	const struct explain_request *req = request;
-	struct worker *w = role;
-	const struct remembered *r = history_get(&w->history, req->id);
+	const struct remembered *r = history_get(&w->history, id);
 	char open[HISTORY_TEXT], why[HISTORY_TEXT];
 	struct store_file_state st = { .dir = "" };
 	struct explain_reply reply = { 0 };
 
 	/* An empty file has nothing to cache. */
-	if (store_file_state(w->store, req->id, &st))
-		st.complete = st.verified = file_is_empty(w, req->id);
+	if (store_file_state(w->store, id, &st))
+		st.complete = st.verified = file_is_empty(w, id);
 	reply.length = st.size;
 	reply.present = st.present;
 	reply.complete = st.complete;
@@ -195,16 +192,27 @@ static void serve_explain(void *role, struct rpc_call *call,
 	reply.granted = st.granted;
 	reply.tier = str_of(st.dir[0] ? tier_name(st.tier) : "");
 	reply.dir = str_of(st.dir);
-	reply.blocks = list_blocks(w, req->id, st.size);
-	history_last_open(w, req->id, open);
+	reply.blocks = list_blocks(w, id, st.size);
+	history_last_open(w, id, open);
 	reply.last_open = str_of(open);
 	reply.last_open_ms = r ? r->open_ms : 0;
-	reply.home = control_keeps(w, (struct block_id){ .file = req->id }, 0);
-	history_state(w, req->id, why);
+	reply.home = control_keeps(w, (struct block_id){ .file = id }, 0);
+	history_state(w, id, why);
 	if (!st.complete)
 		reply.why = str_of(why);
 	rpc_reply(call, &reply);
 	free((uint64_t *)(uintptr_t)reply.blocks.at);
+}
+
+static void serve_explain(void *role, struct rpc_call *call,
+			  const void *request)
+{
+	const struct explain_request *req = request;
+
+	if (req->verify)
+		verify(role, call, req->id);
+	else
+		explain(role, call, req->id);
 }
 
 static void serve_worker_report(void *role, struct rpc_call *call,

@@ -7,6 +7,7 @@
  *	read.c     calls read and load
  *	serve.c    the other calls
  *	grants.c   who holds which descriptor
+ *	verify.c   what is on disk, read again
  *	history.c  why opens were hits or misses
  *	control.c  registration, reports
  *	peers.c    the worker set, who may have what
@@ -372,7 +373,20 @@ bool control_keeps(const struct worker *w, struct block_id block,
 struct peer_worker *control_source(struct worker *w, struct flight *fl);
 void peers_close(struct control *c);
 
+/* ---- verify.c ---- */
+
+/* Calls of explain that read all first. */
+struct verifies {
+	struct list waiting;
+	unsigned running;
+};
+
+void verify(struct worker *w, struct rpc_call *call, uint64_t id);
+
 /* ---- serve.c, read.c ---- */
+
+/* Answers a call of explain. */
+void explain(struct worker *w, struct rpc_call *call, uint64_t id);
 
 void serve_read(void *role, struct rpc_call *call, const void *request);
 void serve_load(void *role, struct rpc_call *call, const void *request);
@@ -424,6 +438,8 @@ struct worker {
 		unsigned calls;  /* of it under way */
 		uint64_t ended_ms;
 	} load;
+
+	struct verifies verifies;
 
 	/* Posted or in flight, with a callback to come. */
 	unsigned busy;

@@ -73,6 +73,7 @@ int worker_start(struct worker **out, const struct worker_options *o,
 	list_init(&w->mounts.waiting);
 	list_init(&w->files.idle);
 	list_init(&w->reads.waiting);
+	list_init(&w->verifies.waiting);
 	list_init(&w->patience.link);
 	flights_open(w);
 	start_server(w);

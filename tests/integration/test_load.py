@@ -142,3 +142,130 @@ def test_a_record_of_the_journal_has_1000_entries_at_most(cluster, workdir):
     found = [r["count"] for r in cluster.admin_json("journal", "dump")
              if r["record"] == "learn" and r["dir"] == 1]
     assert sum(found) >= 2500 and max(found) <= 1000, found
+
+
+# As real Alluxio 2.9.6 printed it, the second line with tabs.
+PROGRESS = """\
+Progress for loading path '/l/cli':
+\tSettings:\tbandwidth: unlimited\tverify: false
+\tJob State: SUCCEEDED
+\tFiles Processed: 1
+\tBytes Loaded: 6B out of 6B
+\tBlock load failure rate: 0.00%
+\tFiles Failed: 0
+
+"""
+JSON = ("Progress for loading path '/l/cli':\n"
+        '{"mVerbose":false,"mJobState":"SUCCEEDED",'
+        '"mVerificationEnabled":false,"mProcessedFileCount":1,'
+        '"mLoadedByteCount":6,"mTotalByteCount":6,"mFailurePercentage":0.0,'
+        '"mFailedFileCount":0}\n')
+
+
+@pytest.fixture
+def six(cluster, workdir):
+    """A cluster over a directory with a file of six bytes at /l/cli."""
+    top = os.path.join(workdir, "top")
+    os.makedirs(os.path.join(top, "l/cli"))
+    path = os.path.join(top, "l/cli/a.txt")
+    with open(path, "w") as f:
+        f.write("hello\n")
+    os.utime(path, (1000, 1000))  # what is new is not cached
+    return cluster.start("--ufs", "file://" + top, mountpoint=False)
+
+
+def test_progress_is_printed_as_the_old_system_did(six):
+    six.fs("load", "/l/cli")
+    text = six.fs("load", "/l/cli", "--progress").stdout
+    text = re.sub(r"\tThroughput: \S+/s\n", "", text)
+    assert text == PROGRESS
+    assert six.fs("load", "/l/cli", "--progress", "--format", "JSON",
+                  ).stdout == JSON
+    assert six.fs("load", "/l/cli", "--progress", "--verbose").returncode == 0
+    p = six.fs("load", "/nope", "--submit")
+    assert re.fullmatch(r"Load '/nope' is successfully submitted. "
+                        r"JobId: \d+\n", p.stdout)
+    acached.wait_for("it has failed", lambda: "Job State: FAILED (No such "
+                     in six.fs("load", "/nope", "--progress").stdout)
+    six.fs("load", "--verify", "/l/cli")
+    assert "verify: true" in six.fs("load", "/l/cli", "--progress").stdout
+    for words, why in ((["/never", "--progress"], "Cannot find load job"),
+                       (["/l/cli", "--stop"], "might have already been")):
+        p = six.fs("load", *words, check=False)
+        assert p.returncode == 1 and why in p.stderr and words[0] in p.stderr
+    for words in ([], ["/l", "--index", "/x"], ["/l", "--stop", "--submit"],
+                  ["/l", "--progress", "--format", "XML"]):
+        assert six.fs("load", *words, check=False).returncode == 2, words
+
+
+def test_a_load_is_stopped(served):
+    served.proxy.inject({"fault": "latency", "ms": 3000})
+    served.cluster.fs("load", "/s3", "--submit")
+    acached.wait_for("GETs in flight", served.proxy.gets)
+    assert "RUNNING" in served.cluster.fs("load", "/s3", "--progress").stdout
+    p = served.cluster.fs("load", "/s3", "--stop")
+    assert p.stdout == "Load '/s3' is successfully stopped.\n"
+    served.proxy.clear()
+    acached.wait_for("it has ended", lambda: "Job State: STOPPED" in
+                     served.cluster.fs("load", "/s3", "--progress").stdout)
+
+
+def test_a_list_of_paths_is_loaded(served, workdir):
+    names = [n for n in served.names if os.path.getsize(
+        os.path.join(served.top, n))]
+    some, rest = names[:7], names[7:]
+    index = os.path.join(workdir, "list")
+    with open(index, "w") as f:
+        f.write("# a part\n\n")
+        f.writelines("/s3/%s\n" % n for n in some[:-1])
+        f.write(served.cluster.at("s3", some[-1]))  # no newline either
+    c = served.cluster
+    job = c.fs_json("load", "--index", index)
+    assert (job["state"], job["files_done"]) == ("done", len(some))
+    assert served.proxy.counts()["objects"] == len(some)
+    assert "Files Processed: 7\n" in c.fs(
+        "load", "--index", index, "--progress").stdout
+    with open(index, "w") as f:
+        f.writelines("/s3/%s\n" % n for n in ["none"] + rest)
+    p = c.fs("load", "--index", index, check=False)
+    assert p.returncode == 3 and "/s3/none: No such file" in p.stderr
+    served.proxy.reset()
+    served.read_all()
+    assert served.proxy.gets() == 0
+    p = c.fs("load", "--index", index + ".none", check=False)
+    assert p.returncode == 1 and index + ".none: No such file" in p.stderr
+    with open(index, "w") as f:
+        f.write("# nothing\n")
+    p = c.fs("load", "--index", index, check=False)
+    assert p.returncode == 1 and "no path in it" in p.stderr
+
+
+def test_what_is_damaged_on_disk_is_found_and_loaded_again(served, loaded):
+    loaded()
+    c = served.cluster
+    worst = max(served.names, key=lambda n: os.path.getsize(
+        os.path.join(served.top, n)))
+    size = os.path.getsize(os.path.join(served.top, worst))
+    with open(os.path.join(served.top, worst), "rb") as f:
+        body = f.read()
+    hit = 0
+    for where, _, names in os.walk(os.path.join(c.state, "worker")):
+        for name in (os.path.join(where, n) for n in names):
+            if hit or os.path.getsize(name) != size:
+                continue
+            with open(name, "r+b") as f:
+                if f.read(100) == body[:100]:
+                    f.seek(size // 2)
+                    f.write(bytes([body[size // 2] ^ 1]))
+                    hit = 1
+    assert hit
+    served.proxy.reset()
+    loaded()
+    assert served.proxy.gets() == 0  # nobody has looked
+    _, job = loaded("--verify")
+    assert (job["state"], job["failed"], job["verify"]) == ("done", 0, True)
+    assert served.proxy.gets() == 1
+    served.proxy.reset()
+    loaded("--verify")
+    served.read_all()
+    assert served.proxy.gets() == 0

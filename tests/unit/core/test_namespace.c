@@ -495,6 +495,57 @@ static void jobs_run_and_end(void **state ATTR_UNUSED)
 	assert_int_equal(namespace_next_job(t.ns, 2, &j), -ENOENT);
 }
 
+static void a_job_keeps_its_paths_until_it_ends(void **state ATTR_UNUSED)
+{
+	const schema_bytes paths[] = { { "/a", 2 }, { "/bb/c", 5 } };
+	struct journal_record r = { .type = JOURNAL_job };
+	schema_bytes path;
+	uint32_t at = 0;
+	struct job_info j;
+
+	r.job.kind = (schema_str){ "load", 4 };
+	r.job.path = (schema_bytes){ "list", 4 };
+	r.job.paths.at = paths;
+	r.job.paths.n = 2;
+	r.job.verify = true;
+	tree_apply(&t, &r, 0);
+	tree_reopen(&t, TREE_ARENA);
+	assert_int_equal(namespace_next_job(t.ns, 0, &j), 0);
+	assert_true(j.verify);
+	assert_int_equal(namespace_job_paths(t.ns, 1), 2);
+	assert_int_equal(namespace_job_path(t.ns, 1, &at, &path), 0);
+	assert_memory_equal(path.ptr, "/a", path.len);
+	assert_int_equal(namespace_job_path(t.ns, 1, &at, &path), 0);
+	assert_int_equal(path.len, 5);
+	assert_memory_equal(path.ptr, "/bb/c", 5);
+	assert_int_equal(namespace_job_path(t.ns, 1, &at, &path), -ENOENT);
+	namespace_check(t.ns);
+	end(1, "", 0);
+	assert_int_equal(namespace_job_paths(t.ns, 1), 0);
+	namespace_check(t.ns);
+}
+
+static void a_job_of_too_many_paths_is_refused(void **state ATTR_UNUSED)
+{
+	struct journal_record r = { .type = JOURNAL_job };
+	static schema_bytes paths[600];
+	static char text[1000];
+	size_t i;
+
+	memset(text, 'x', sizeof(text));
+	for (i = 0; i < ARRAY_SIZE(paths); i++)
+		paths[i] = (schema_bytes){ text, sizeof(text) };
+	r.job.kind = (schema_str){ "load", 4 };
+	r.job.path = (schema_bytes){ "list", 4 };
+	r.job.paths.at = paths;
+	r.job.paths.n = ARRAY_SIZE(paths);
+	tree_apply(&t, &r, -EINVAL);
+	r.job.paths.n = 500;
+	tree_apply(&t, &r, 0);
+	paths[0].len = 0;
+	tree_apply(&t, &r, -EINVAL);
+}
+
 static void the_last_ended_jobs_are_kept(void **state ATTR_UNUSED)
 {
 	struct job_info j;
@@ -666,7 +717,10 @@ TEST_MAIN(TEST_WITH(a_new_tree_is_a_root), TEST_WITH(the_cluster_is_named_once),
 	  TEST_WITH(a_path_is_followed_as_far_as_it_goes),
 	  TEST_WITH(paths_come_back), TEST_WITH(a_retry_is_applied_once),
 	  TEST_WITH(the_last_clients_and_results_are_known),
-	  TEST_WITH(jobs_run_and_end), TEST_WITH(the_last_ended_jobs_are_kept),
+	  TEST_WITH(jobs_run_and_end),
+	  TEST_WITH(a_job_keeps_its_paths_until_it_ends),
+	  TEST_WITH(a_job_of_too_many_paths_is_refused),
+	  TEST_WITH(the_last_ended_jobs_are_kept),
 	  TEST_WITH(a_worker_keeps_its_id),
 	  TEST_WITH(ids_are_never_given_twice),
 	  TEST_WITH(a_full_arena_refuses_until_it_is_larger),

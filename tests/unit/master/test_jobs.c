@@ -31,8 +31,10 @@ struct fake_worker {
 	bool register_again;
 	struct map has; /* files */
 	uint64_t loads, drops;
-	int failing;     /* loads that shall fail */
-	int parts;       /* loads that shall be of a part only */
+	int failing; /* loads that shall fail */
+	int parts;   /* loads that shall be of a part only */
+	int damaged; /* files that prove to be, when read again */
+	uint64_t verified;
 	bool incomplete; /* explain says so */
 	bool hold;       /* loads are not answered */
 	struct rpc_call *held[2 * JOBS_PARALLEL];
@@ -112,6 +114,12 @@ static void serve_explain(void *role, struct rpc_call *call,
 {
 	const struct explain_request *req = request;
 	struct fake_worker *w = role;
+
+	w->verified += req->verify;
+	if (req->verify && w->damaged > 0) {
+		w->damaged--;
+		map_remove(&w->has, req->id);
+	}
 	const struct explain_reply reply = {
 		.complete = !w->incomplete && map_get(&w->has, req->id),
 	};
@@ -318,9 +326,33 @@ static void on_submit(struct rpc_pending *p, int code, const void *reply)
 static uint64_t submit(const char *kind, const char *path, bool recursive)
 {
 	const struct submit_job_request req = {
-		{ 9, ++f.sequence }, str(kind), bytes(path), recursive
+		.origin = { 9, ++f.sequence },
+		.kind = str(kind),
+		.path = bytes(path),
+		.recursive = recursive,
 	};
 
+	begin(&f.pending);
+	rpc_call(f.client, RPC_MASTER_METHOD(submit_job), &f.pending, &req,
+		 on_submit);
+	assert_int_equal(await(), 0);
+	return f.id;
+}
+
+/* A load of these paths, NULL-terminated. */
+static uint64_t submit_paths(const char *const *paths, bool verify)
+{
+	schema_bytes list[1000];
+	struct submit_job_request req = {
+		.origin = { 9, ++f.sequence },
+		.kind = str("load"),
+		.path = bytes("a list"),
+		.paths = { list, 0 },
+		.verify = verify,
+	};
+
+	for (; *paths; paths++)
+		list[req.paths.n++] = bytes(*paths);
 	begin(&f.pending);
 	rpc_call(f.client, RPC_MASTER_METHOD(submit_job), &f.pending, &req,
 		 on_submit);
@@ -577,6 +609,77 @@ static void load_of_one_file_loads_that(void **state ATTR_UNUSED)
 	assert_int_equal(f.workers[0].loads, 1);
 }
 
+static void a_list_of_paths_is_one_job(void **state ATTR_UNUSED)
+{
+	const char *const paths[] = { "/data/1/1/f", "/data/0", "/data/2/5",
+				      "/data/1/4", NULL };
+
+	worker_register(0);
+	worker_register(1);
+	wait_for(submit_paths(paths, false));
+	assert_string_equal(f.state, "done");
+	assert_int_equal(f.files, 103);
+	assert_int_equal(f.done, 103);
+	assert_int_equal(f.workers[0].has.used + f.workers[1].has.used, 103);
+}
+
+static void what_is_there_of_a_list_is_loaded(void **state ATTR_UNUSED)
+{
+	const char *const paths[] = { "/data/none", "/data/1/1/f",
+				      "/data/1/none", "/data/1/4", NULL };
+	const char *const nothing[] = { "/x", "/y", NULL };
+
+	worker_register(0);
+	wait_for(submit_paths(paths, false));
+	assert_string_equal(f.state, "failed");
+	assert_int_equal(f.done, 2);
+	assert_int_equal(f.failed, 2);
+	assert_non_null(strstr(f.error, "none: No such file"));
+	wait_for(submit_paths(nothing, false));
+	assert_string_equal(f.state, "failed");
+	assert_int_equal(f.failed, 2);
+	assert_int_equal(f.files, 0);
+}
+
+static void a_long_list_goes_on_after_a_crash(void **state ATTR_UNUSED)
+{
+	static char text[FILES][32];
+	const char *paths[FILES + 1] = { NULL };
+	uint64_t job;
+	int i;
+
+	for (i = 0; i < FILES; i++) {
+		snprintf(text[i], sizeof(text[i]), "/data/%d/%d/f", i % 3, i);
+		paths[i] = text[i];
+	}
+	worker_register(0);
+	job = submit_paths(paths, false);
+	sim_run(f.loop, 1);
+	sim_master_crash(&f.master);
+	sim_master_start(&f.master);
+	sim_run(f.loop, 2000);
+	worker_register(0);
+	wait_for(job);
+	assert_string_equal(f.state, "done");
+	assert_int_equal(f.done, FILES);
+	assert_int_equal(f.workers[0].has.used, FILES);
+}
+
+static void what_proves_damaged_is_loaded_again(void **state ATTR_UNUSED)
+{
+	const char *const paths[] = { "/data", NULL };
+
+	worker_register(0);
+	wait_for(submit_paths(paths, false));
+	assert_int_equal(f.workers[0].verified, 0);
+	f.workers[0].damaged = 3;
+	wait_for(submit_paths(paths, true));
+	assert_string_equal(f.state, "done");
+	assert_int_equal(f.workers[0].verified, FILES + 3);
+	assert_int_equal(f.workers[0].loads, 2 * FILES + 3);
+	assert_int_equal(f.workers[0].has.used, FILES);
+}
+
 static void a_load_that_fails_for_a_while_is_tried_again(
 	void **state ATTR_UNUSED)
 {
@@ -827,6 +930,10 @@ TEST_MAIN(TEST_WITH(a_worker_keeps_its_id_over_restarts),
 	  TEST_WITH(a_version_that_is_no_more_is_dropped),
 	  TEST_WITH(load_caches_all_and_checks_it),
 	  TEST_WITH(load_of_one_file_loads_that),
+	  TEST_WITH(a_list_of_paths_is_one_job),
+	  TEST_WITH(what_is_there_of_a_list_is_loaded),
+	  TEST_WITH(a_long_list_goes_on_after_a_crash),
+	  TEST_WITH(what_proves_damaged_is_loaded_again),
 	  TEST_WITH(a_load_that_fails_for_a_while_is_tried_again),
 	  TEST_WITH(a_job_waits_for_a_worker_that_is_away),
 	  TEST_WITH(without_any_worker_a_job_fails_in_the_end),

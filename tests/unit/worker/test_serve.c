@@ -1,6 +1,8 @@
 #include "worker_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +34,9 @@ static void on_explained(struct rpc_pending *p, int code, const void *reply)
 		e->blocks[i] = e->reply.blocks.at[i];
 }
 
-static struct explained explain(uint64_t id)
+static struct explained ask(uint64_t id, bool verify)
 {
-	const struct explain_request req = { .id = id };
+	const struct explain_request req = { .id = id, .verify = verify };
 	struct explained e = { 0 };
 
 	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(explain), &e.pending,
@@ -42,6 +44,11 @@ static struct explained explain(uint64_t id)
 	run(100);
 	assert_int_equal(e.calls, 1);
 	return e;
+}
+
+static struct explained explain(uint64_t id)
+{
+	return ask(id, false);
 }
 
 struct opening {
@@ -343,6 +350,71 @@ static void a_report_has_numbers(void **state ATTR_UNUSED)
 	run(100);
 }
 
+/* Flips a bit of what is on disk of a file. */
+static void damage(uint64_t id, off_t offset)
+{
+	char pattern[4200];
+	glob_t found;
+	uint8_t byte;
+	int fd;
+
+	snprintf(pattern, sizeof(pattern), "%s/*/%016llx.*", f.nodes[0].dir,
+		 (unsigned long long)id);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 1);
+	fd = open(found.gl_pathv[0], O_RDWR | O_CLOEXEC);
+	assert_int_equal(pread(fd, &byte, 1, offset), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+	close(fd);
+	globfree(&found);
+}
+
+static void what_is_on_disk_is_read_again_when_asked(void **state ATTR_UNUSED)
+{
+	struct explained e;
+
+	put_file(1, 3 * MIB + 500);
+	read_file(1);
+	e = ask(1, true);
+	assert_true(e.reply.complete);
+	assert_int_equal(e.reply.present, 3 * MIB + 500);
+	damage(1, 2 * MIB + 77777);
+	e = ask(1, false);
+	assert_true(e.reply.complete); /* nobody has looked */
+	e = ask(1, true);
+	assert_false(e.reply.complete);
+	assert_true(e.reply.present <= 2 * MIB + 500);
+	assert_int_equal(read_file(1), 3 * MIB + 500);
+	assert_true(ask(1, true).reply.complete);
+	assert_false(ask(9, true).reply.complete); /* not there */
+}
+
+static void many_are_read_again_a_few_at_a_time(void **state ATTR_UNUSED)
+{
+	const uint64_t n = 40;
+	struct explained e[40];
+	struct explain_request req = { .verify = true };
+	uint64_t i;
+
+	memset(e, 0, sizeof(e));
+	for (i = 0; i < n; i++) {
+		put_file(i + 1, 10 * KIB);
+		read_file(i + 1);
+	}
+	damage(7, 100);
+	for (i = 0; i < n; i++) {
+		req.id = i + 1;
+		rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(explain),
+			 &e[i].pending, &req, on_explained);
+	}
+	run(1000);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(e[i].calls, 1);
+		assert_int_equal(e[i].reply.complete, i + 1 != 7);
+	}
+}
+
 TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(an_open_of_what_is_no_more_is_stale),
 	  TEST_WITH(a_complete_file_is_granted),
@@ -352,6 +424,8 @@ TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(a_dropped_file_is_asked_back),
 	  TEST_WITH(what_is_dropped_on_its_way_is_not_kept),
 	  TEST_WITH(explain_tells_where_and_why),
+	  TEST_WITH(what_is_on_disk_is_read_again_when_asked),
+	  TEST_WITH(many_are_read_again_a_few_at_a_time),
 	  TEST_WITH(an_empty_file_is_always_there),
 	  TEST_WITH(explain_tells_of_eviction),
 	  TEST_WITH(explain_tells_of_the_policy),
