@@ -12,4 +12,3 @@ EXTRA_DIST += %D%/golden.txt
 
 check_PROGRAMS += %D%/test_doc
 %C%_test_doc_LDADD = $(WIRE_LIBS) $(CMOCKA_LIBS)
-EXTRA_DIST += doc/protocol.md doc/journal-format.md
