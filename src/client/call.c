@@ -221,16 +221,17 @@ static bool is_missing(const struct rpc_pending *p, int code)
 static void on_missing(struct client_call *call, int code)
 {
 	call->err = call->pending.err;
-	try_another(call, code);
-	if (call->once) {
-		finish(call, code, NULL);
-	} else if (code == ERR_WRONG_EPOCH && call->tries == 0) {
+	if (code == ERR_WRONG_EPOCH && call->tries == 0 && !call->once) {
 		call->tries++;
 		start_limit(call);
-		workers_wait(call);
-	} else {
-		retry_later(call);
+		workers_wait(call, true);
+		return;
 	}
+	try_another(call, code);
+	if (call->once)
+		finish(call, code, NULL);
+	else
+		retry_later(call);
 }
 
 /* Its worker says nothing. */
@@ -316,7 +317,7 @@ static struct rpc_client *find_server(struct client_call *call)
 	if (!c->known) {
 		if (!call->once)
 			start_limit(call);
-		workers_wait(call);
+		workers_wait(call, false);
 		return NULL;
 	}
 	block.file = call->file;
@@ -425,7 +426,16 @@ void calls_cancel(struct client *c)
 	cancel_all(&c->waiting);
 }
 
-/* One that is alone is waited for. */
+/* Whether another can answer it too.  One that is alone is waited for. */
+static bool can_move(const struct client *c, const struct client_call *call)
+{
+	if (call->wait != CLIENT_WAIT_ANSWER || call->expired)
+		return false;
+	if (call->target == CLIENT_HOME)
+		return c->set.n > 1 || call->once;
+	return call == &c->ask && call->target == CLIENT_WORKER;
+}
+
 void calls_move(struct client *c, uint32_t worker)
 {
 	struct client_call *call;
@@ -433,9 +443,7 @@ void calls_move(struct client *c, uint32_t worker)
 
 	for (at = c->calls.next; at != &c->calls; at = at->next) {
 		call = list_entry(at, struct client_call, link);
-		if (call->target != CLIENT_HOME || call->worker != worker ||
-		    call->wait != CLIENT_WAIT_ANSWER || call->expired ||
-		    (c->set.n < 2 && !call->once))
+		if (call->worker != worker || !can_move(c, call))
 			continue;
 		call->moved = true;
 		rpc_cancel(&call->pending);

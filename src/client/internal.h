@@ -100,8 +100,8 @@ void client_workers_close(struct client *c);
 /* Asks the master for the set, if that is not being done. */
 void workers_refresh(struct client *c);
 /* Has it called back by call_workers_known(), with a set that is newer than
- * that of call->epoch if there is one. */
-void workers_wait(struct client_call *call);
+ * that of call->epoch if there is one; `told`: call->worker has one. */
+void workers_wait(struct client_call *call, bool told);
 struct worker *workers_find(struct client *c, uint32_t id);
 /* Who to ask for a block: the first in its order that is not away; of those
  * that all are, another each time (`unreached`).  NULL: there is nobody. */

@@ -130,18 +130,24 @@ static void update_set(struct client *c, const struct workers_reply *reply)
 	c->known = true;
 }
 
-static void on_workers(struct client_call *call, int code, const void *reply)
+static void go_on(struct client *c, int code, const struct err *err)
 {
-	struct client *c = call->client;
 	struct list waiting, *link;
 
 	c->asking = false;
-	if (!code)
-		update_set(c, reply);
 	list_take(&waiting, &c->waiting);
 	while ((link = list_pop_front(&waiting)))
 		call_workers_known(list_entry(link, struct client_call, link),
-				   code, &call->err);
+				   code, err);
+}
+
+static void on_workers(struct client_call *call, int code, const void *reply)
+{
+	struct client *c = call->client;
+
+	if (!code)
+		update_set(c, reply);
+	go_on(c, code, &call->err);
 }
 
 void workers_refresh(struct client *c)
@@ -154,14 +160,50 @@ void workers_refresh(struct client *c)
 	client_master(c, RPC_MASTER_METHOD(workers), &c->ask, &req, on_workers);
 }
 
-void workers_wait(struct client_call *call)
+static void on_known_set(struct client_call *call, int code, const void *reply)
 {
+	const struct known_set_reply *r = reply;
+	struct client *c = call->client;
+
+	if (!code && r->epoch > c->set.epoch) {
+		update_set(c, &(struct workers_reply){
+				      .epoch = r->epoch,
+				      .workers = r->workers,
+				      .block_size = r->block_size,
+			      });
+		go_on(c, 0, NULL);
+		return;
+	}
+	c->asking = false;
+	workers_refresh(c);
+	if (!c->asking) /* closed */
+		go_on(c, -ECANCELED, &call->err);
+}
+
+void workers_wait(struct client_call *call, bool told)
+{
+	const struct known_set_request req = {
+		.epoch = call->client->set.epoch
+	};
 	struct client *c = call->client;
 
 	call->wait = CLIENT_WAIT_WORKERS;
 	list_remove(&call->link);
 	list_push_back(&c->waiting, &call->link);
-	workers_refresh(c);
+	if (!told || c->asking || c->closed) {
+		workers_refresh(c);
+		return;
+	}
+	c->asking = true;
+	c->ask.target = CLIENT_WORKER;
+	c->ask.worker = call->worker;
+	c->ask.once = true;
+	c->ask.prepare = NULL;
+	c->ask.pending.data = NULL;
+	c->ask.pending.data_len = 0;
+	c->ask.pending.progress = NULL;
+	call_start(c, &c->ask, RPC_WORKER_METHOD(known_set), &req,
+		   on_known_set);
 }
 
 struct worker *workers_find(struct client *c, uint32_t id)

@@ -375,8 +375,7 @@ void control_close(struct worker *w)
 {
 	struct control *c = &w->control;
 
-	free((void *)(uintptr_t)c->set.workers);
-	free((void *)(uintptr_t)c->before.workers);
+	peers_forget(c);
 	map_close(&c->news);
 	free(c->told);
 }

@@ -206,6 +206,71 @@ static void learn_set(struct control *c, const struct workers_reply *r,
 	c->before = without_us(c);
 }
 
+static schema_str copy_str(schema_str s)
+{
+	return (schema_str){ mem_strn(s.ptr, s.len), s.len };
+}
+
+static void free_infos(struct control *c)
+{
+	const schema_str_array *a;
+	size_t i, k;
+
+	for (i = 0; i < c->n_infos; i++) {
+		a = &c->infos[i].addresses;
+		for (k = 0; k < a->n; k++)
+			free((char *)(uintptr_t)a->at[k].ptr);
+		free((schema_str *)(uintptr_t)a->at);
+		free((char *)(uintptr_t)c->infos[i].host.ptr);
+	}
+	free(c->infos);
+	c->infos = NULL;
+	c->n_infos = 0;
+}
+
+static void learn_infos(struct control *c, const struct workers_reply *r)
+{
+	struct worker_info *to;
+	schema_str *addresses;
+	size_t i, k;
+
+	free_infos(c);
+	c->infos = mem_array(r->workers.n + 1, sizeof(*c->infos));
+	c->n_infos = r->workers.n;
+	for (i = 0; i < r->workers.n; i++) {
+		to = &c->infos[i];
+		*to = r->workers.at[i];
+		to->host = copy_str(to->host);
+		addresses = mem_array(to->addresses.n + 1, sizeof(*addresses));
+		for (k = 0; k < to->addresses.n; k++)
+			addresses[k] = copy_str(to->addresses.at[k]);
+		to->addresses.at = addresses;
+	}
+}
+
+void peers_forget(struct control *c)
+{
+	free_infos(c);
+	free_set(&c->set);
+	free_set(&c->before);
+}
+
+void serve_known_set(void *role, struct rpc_call *call,
+		     const void *request ATTR_UNUSED)
+{
+	const struct control *c = &((struct worker *)role)->control;
+	const struct known_set_reply reply = {
+		.epoch = c->set.epoch,
+		.workers = { c->infos, c->n_infos },
+		.block_size = c->block_size,
+	};
+
+	if (c->set.epoch)
+		rpc_reply(call, &reply);
+	else
+		rpc_fail(call, ERR_NO_WORKER, "the workers are not known yet");
+}
+
 static void on_workers(struct upcall *call, int code, const void *reply)
 {
 	struct worker *w = call->w;
@@ -215,6 +280,7 @@ static void on_workers(struct upcall *call, int code, const void *reply)
 	c->asking = false;
 	if (!code && r->epoch > c->set.epoch) {
 		learn_peers(w, r);
+		learn_infos(c, r);
 		learn_set(c, r, loop_now_ms(w->loop));
 		log_info("workers changed", "epoch=%" PRIu64 " live=%u",
 			 c->set.epoch, c->set.n);

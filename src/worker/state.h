@@ -341,6 +341,8 @@ struct control {
 	size_t n_told;
 	uint64_t moved_ms;             /* when the set became another */
 	struct worker_set set, before; /* arrays are ours */
+	struct worker_info *infos;     /* of all workers, as told to others */
+	size_t n_infos;
 	struct peer_worker **peers;
 	size_t n_peers;
 	struct list waiting; /* of struct set_wait */
@@ -372,6 +374,8 @@ bool control_keeps(const struct worker *w, struct block_id block,
  * master says holds some of the file, the home before.  NULL: nobody else. */
 struct peer_worker *control_source(struct worker *w, struct flight *fl);
 void peers_close(struct control *c);
+void peers_forget(struct control *c);
+void serve_known_set(void *role, struct rpc_call *call, const void *request);
 
 /* ---- verify.c ---- */
 

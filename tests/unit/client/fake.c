@@ -60,33 +60,61 @@ static schema_str str_of(const char *s)
 	return (schema_str){ s, s ? strlen(s) : 0 };
 }
 
+struct set {
+	struct worker_info info[3];
+	schema_str addresses[3][2];
+	struct workers_reply reply;
+};
+
+static void make_set(struct fake *f, struct set *s)
+{
+	unsigned i;
+
+	*s = (struct set){ 0 };
+	s->reply.epoch = f->epoch;
+	s->reply.workers.at = s->info;
+	s->reply.workers.n = f->n_workers;
+	s->reply.block_size = FAKE_BLOCK;
+	for (i = 0; i < f->n_workers; i++) {
+		s->addresses[i][0] = str_of(f->worker[i].address);
+		s->addresses[i][1] = str_of(f->worker[i].second);
+		s->info[i].id = f->worker[i].id;
+		s->info[i].addresses.at = s->addresses[i];
+		s->info[i].addresses.n = f->worker[i].second ? 2 : 1;
+		s->info[i].host = (schema_str){ "here", 4 };
+		s->info[i].capacity = 1000;
+		s->info[i].live = true;
+	}
+}
+
 static void serve_workers(void *role, struct rpc_call *call,
 			  const void *request ATTR_UNUSED)
 {
 	struct fake_node *n = role;
-	struct fake *f = n->fake;
-	struct worker_info info[3] = { 0 };
-	schema_str addresses[3][2];
-	struct workers_reply reply = {
-		.epoch = f->epoch,
-		.workers = { info, f->n_workers },
-		.block_size = FAKE_BLOCK,
-	};
-	unsigned i;
+	struct set set;
 
-	f->set_asked++;
-	for (i = 0; i < f->n_workers; i++) {
-		addresses[i][0] = str_of(f->worker[i].address);
-		addresses[i][1] = str_of(f->worker[i].second);
-		info[i].id = f->worker[i].id;
-		info[i].addresses.at = addresses[i];
-		info[i].addresses.n = f->worker[i].second ? 2 : 1;
-		info[i].host = (schema_str){ "here", 4 };
-		info[i].capacity = 1000;
-		info[i].live = true;
-	}
+	n->fake->set_asked++;
+	make_set(n->fake, &set);
 	if (!refused(n, call))
-		rpc_reply(call, &reply);
+		rpc_reply(call, &set.reply);
+}
+
+static void serve_known_set(void *role, struct rpc_call *call,
+			    const void *request ATTR_UNUSED)
+{
+	struct fake_node *n = role;
+	struct known_set_reply reply;
+	struct set set;
+
+	if (!n->fake->workers_know) {
+		rpc_fail(call, ERR_NO_WORKER, "not known");
+		return;
+	}
+	make_set(n->fake, &set);
+	reply.epoch = set.reply.epoch;
+	reply.workers = set.reply.workers;
+	reply.block_size = set.reply.block_size;
+	rpc_reply(call, &reply);
 }
 
 static const rpc_handler master_handlers[] = {
@@ -160,6 +188,7 @@ static const rpc_handler worker_handlers[] = {
 	[WORKER_CALL_open] = serve_open,
 	[WORKER_CALL_read] = serve_read,
 	[WORKER_CALL_release] = serve_release,
+	[WORKER_CALL_known_set] = serve_known_set,
 };
 
 static void on_lost(void *role, struct rpc_session *s)

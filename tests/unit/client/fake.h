@@ -38,6 +38,7 @@ struct fake {
 	unsigned n_workers; /* in the set */
 	uint64_t epoch;
 	int set_asked;
+	bool workers_know; /* the set, and tell it */
 	char *dir;
 	int file; /* what is granted */
 	uint8_t content[FAKE_CONTENT];

@@ -141,6 +141,20 @@ static void a_new_epoch_is_learned(void **state ATTR_UNUSED)
 	assert_int_equal(fake_reads(&f.fake), 3);
 }
 
+static void who_refuses_an_old_epoch_tells_the_new_set(void **state ATTR_UNUSED)
+{
+	read_and_compare(5, 0, 10, 10);
+	fake_stop(&f.fake.master[0]);
+	fake_stop(&f.fake.master[1]);
+	f.fake.epoch = 2;
+	f.fake.n_workers = 3;
+	f.fake.workers_know = true;
+	read_and_compare(5, 0, 10 * FAKE_BLOCK, 10 * FAKE_BLOCK);
+	assert_true(f.fake.worker[1].reads > 0);
+	assert_true(f.fake.worker[2].reads > 0);
+	assert_int_equal(f.fake.set_asked, 1);
+}
+
 static void a_worker_that_restarts_is_waited_for(void **state ATTR_UNUSED)
 {
 	read_and_compare(5, 0, 10, 10);
@@ -508,6 +522,7 @@ TEST_MAIN(TEST_WITH(bytes_come_from_a_worker),
 	  TEST_WITH(it_is_short_only_at_the_end),
 	  TEST_WITH(what_lies_beyond_a_known_length_is_not_asked_for),
 	  TEST_WITH(a_changed_file_says_so), TEST_WITH(a_new_epoch_is_learned),
+	  TEST_WITH(who_refuses_an_old_epoch_tells_the_new_set),
 	  TEST_WITH(a_worker_that_restarts_is_waited_for),
 	  TEST_WITH(it_comes_back_while_no_master_is_there),
 	  TEST_WITH(a_worker_that_stays_away_ends_the_wait),

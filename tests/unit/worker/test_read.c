@@ -412,6 +412,35 @@ static void an_old_epoch_is_told_so(void **state ATTR_UNUSED)
 	assert_int_equal(read_file(2), 300 * KIB);
 }
 
+static struct known_set_reply known;
+static size_t known_n;
+
+static void on_known(struct rpc_pending *p ATTR_UNUSED, int code,
+		     const void *reply)
+{
+	assert_int_equal(code, 0);
+	known = *(const struct known_set_reply *)reply;
+	known_n = known.workers.n;
+	assert_int_equal(known.workers.at[1].id, 2);
+	assert_int_equal(known.workers.at[1].addresses.n, 1);
+	assert_memory_equal(known.workers.at[1].addresses.at[0].ptr,
+			    f.nodes[1].address, strlen(f.nodes[1].address));
+}
+
+static void the_set_is_told_as_it_is_known(void **state ATTR_UNUSED)
+{
+	const struct known_set_request req = { 0 };
+	struct rpc_pending p = { .fd = -1 };
+
+	node_start(1);
+	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(known_set), &p, &req,
+		 on_known);
+	run(100);
+	assert_int_equal(known_n, 2);
+	assert_int_equal(known.epoch, f.epoch);
+	assert_int_equal(known.block_size, 256 * MIB);
+}
+
 static void fetches_are_bounded(void **state ATTR_UNUSED)
 {
 	struct reading r[40];
@@ -768,7 +797,9 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(what_is_cached_needs_nobody_else),
 	  TEST_WITH(what_is_not_cached_waits_for_the_master),
 	  TEST_WITH(a_worker_that_reaches_no_master_says_so),
-	  TEST_WITH(an_old_epoch_is_told_so), TEST_WITH(fetches_are_bounded),
+	  TEST_WITH(an_old_epoch_is_told_so),
+	  TEST_WITH(the_set_is_told_as_it_is_known),
+	  TEST_WITH(fetches_are_bounded),
 	  TEST_WITH(memory_of_readers_is_bounded),
 	  TEST_WITH(a_file_is_loaded_whole),
 	  TEST_WITH(a_file_that_does_not_fit_is_not_loaded),
