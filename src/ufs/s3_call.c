@@ -191,7 +191,7 @@ static void retry(struct s3_call *call)
 /* All that was wanted has come. */
 static void whole(struct s3_call *call)
 {
-	if (!call->ranged || !call->on_whole || call->on_whole(call)) {
+	if (!call->on_whole || call->on_whole(call)) {
 		call->done(call, 0);
 		return;
 	}

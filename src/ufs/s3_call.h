@@ -48,9 +48,9 @@ struct s3_call {
 	/* Bytes of a good answer; `received` are what this attempt had before.
 	 * False ends the call with -EIO. */
 	bool (*on_data)(struct s3_call *call, const void *data, size_t len);
-	/* Of a range, NULL: nothing to do.  All of it has come, from the first
-	 * byte that was wanted.  False: wrong bytes, err says so; they are
-	 * fetched again. */
+	/* NULL: nothing to do.  All of it has come, from the first byte that
+	 * was wanted.  False: wrong bytes, err says so; they are fetched
+	 * again. */
 	bool (*on_whole)(struct s3_call *call);
 	/* Exactly once, never before s3_call_start() returns. */
 	void (*done)(struct s3_call *call, int rv);

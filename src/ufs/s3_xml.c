@@ -276,6 +276,11 @@ void s3_xml_reset(struct s3_xml *x)
 	xml_mend_reset(&x->mend);
 }
 
+bool s3_xml_is_listing(const struct s3_xml *x)
+{
+	return x->root == S3_ROOT_LISTING;
+}
+
 int s3_xml_feed(struct s3_xml *x, const void *data, size_t len)
 {
 	const char *at;

@@ -50,9 +50,12 @@ void s3_xml_free(struct s3_xml *x);
 /* Forgets what it has; ready for the next answer. */
 void s3_xml_reset(struct s3_xml *x);
 
+/* Whether it began as a listing, however it went on. */
+bool s3_xml_is_listing(const struct s3_xml *x);
+
 /* 0 or -EBADMSG, once and for all. */
 int s3_xml_feed(struct s3_xml *x, const void *data, size_t len);
-/* After the last byte: what it was; S3_ROOT_NONE if it was not whole. */
+/* Once, after the last byte: what it was; S3_ROOT_NONE if it was not whole. */
 enum s3_root s3_xml_finish(struct s3_xml *x);
 
 /* The parser's, until s3_xml_reset(). */

@@ -39,6 +39,7 @@ struct op {
 	struct ufs_req *req;
 	struct text key, query;
 	struct s3_xml *xml; /* made when first needed */
+	enum s3_root root;  /* what it was */
 	struct ufs_entry *entries;
 	size_t n_entries;
 };
@@ -236,17 +237,30 @@ static bool on_xml(struct s3_call *call, const void *data, size_t len)
 		op->xml = s3_xml_new();
 	else if (call->received == 0) /* once more from the first byte */
 		s3_xml_reset(op->xml);
-	if (s3_xml_feed(op->xml, data, len) == 0)
+	if (s3_xml_feed(op->xml, data, len) == 0 ||
+	    s3_xml_is_listing(op->xml)) /* then on_whole_xml() tells */
 		return true;
 	err_set(&call->err, -EIO,
 		"its answer is no listing; check s3.endpoint");
 	return false;
 }
 
+static bool on_whole_xml(struct s3_call *call)
+{
+	struct op *op = container_of(call, struct op, call);
+
+	op->root = op->xml ? s3_xml_finish(op->xml) : S3_ROOT_NONE;
+	if (op->root == S3_ROOT_LISTING || !op->xml ||
+	    !s3_xml_is_listing(op->xml))
+		return true;
+	err_set(&call->err, -EIO, "its listing is damaged");
+	return false;
+}
+
 /* The listing that came, or NULL with the sentence set. */
 static const struct s3_listing *take_listing(struct op *op)
 {
-	if (op->xml && s3_xml_finish(op->xml) == S3_ROOT_LISTING)
+	if (op->root == S3_ROOT_LISTING)
 		return s3_xml_listing(op->xml);
 	err_set(&op->call.err, -EIO,
 		"its answer is no listing; check s3.endpoint");
@@ -282,6 +296,8 @@ static void start_list(struct op *op, unsigned max_keys, bool deep,
 	op->call.key = NULL;
 	op->call.query = q->at;
 	op->call.on_data = on_xml;
+	op->call.on_whole = on_whole_xml;
+	op->root = S3_ROOT_NONE;
 	op->call.done = done;
 	s3_call_start(&op->call);
 }

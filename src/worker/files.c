@@ -37,7 +37,7 @@ static void forget(struct file *f)
 {
 	if (map_get(&f->w->files.by_id, f->id) == f)
 		map_remove(&f->w->files.by_id, f->id);
-	free(f->failure);
+	free(f->why);
 	free(f->path);
 	free(f);
 }
@@ -165,18 +165,17 @@ void file_forget_wait(struct file_wait *wait)
 
 void file_failed(struct file *f, int code, const struct err *err)
 {
-	if (!f->failure)
-		f->failure = mem_alloc(sizeof(*f->failure));
-	*f->failure = *err;
-	f->failure->code = code;
+	free(f->why);
+	f->why = mem_str(err->msg);
+	f->failed = code;
 	f->failed_ms = loop_now_ms(f->w->loop);
 }
 
-const struct err *file_failure(const struct file *f)
+int file_failure(const struct file *f, struct err *err)
 {
-	return f->failure && loop_now_ms(f->w->loop) < f->failed_ms + FAILED_MS
-		       ? f->failure
-		       : NULL;
+	if (!f->failed || loop_now_ms(f->w->loop) >= f->failed_ms + FAILED_MS)
+		return 0;
+	return err_set(err, f->failed, "%s", f->why);
 }
 
 bool file_is_empty(const struct worker *w, uint64_t id)

@@ -316,14 +316,14 @@ static void on_set(struct set_wait *wait)
 static bool may_start(struct reader *r)
 {
 	const uint64_t ours = r->w->control.set.epoch;
-	const struct err *failure = file_failure(r->file);
+	struct err failure;
 
 	if (r->peer) {
 		fail(r, -ENOENT, NULL);
 		return false;
 	}
-	if (failure) {
-		fail(r, failure->code, failure);
+	if (file_failure(r->file, &failure)) {
+		fail(r, failure.code, &failure);
 		return false;
 	}
 	if (!r->knows_set) {

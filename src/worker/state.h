@@ -134,7 +134,8 @@ struct file {
 	struct list waiting; /* struct file_wait */
 	struct list flights;
 	struct upcall call;
-	struct err *failure; /* the last one, or NULL */
+	int failed; /* how the last fetch did, `why` and when; 0: well */
+	char *why;
 	uint64_t failed_ms;
 };
 
@@ -161,8 +162,8 @@ void file_forget_wait(struct file_wait *wait);
  * as kernels do for the page that read-ahead did not bring, is told the same.
  */
 void file_failed(struct file *f, int code, const struct err *err);
-/* NULL: it has not failed just now. */
-const struct err *file_failure(const struct file *f);
+/* 0: it has not failed just now. */
+int file_failure(const struct file *f, struct err *err);
 /* It is known to have no bytes. */
 bool file_is_empty(const struct worker *w, uint64_t id);
 /* Its version is no more, or it was dropped. */

@@ -288,7 +288,7 @@ static void what_is_no_s3_server_gets_a_hint(void **state ATTR_UNUSED)
 			    "S3 server");
 }
 
-static void listed(const char *xml)
+static void queue_listing(const char *xml)
 {
 	char *raw = mem_printf("HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n"
 			       "%s",
@@ -296,6 +296,11 @@ static void listed(const char *xml)
 
 	http_fake_answer(f.server, raw, false);
 	free(raw);
+}
+
+static void listed(const char *xml)
+{
+	queue_listing(xml);
 	run(f.ufs->ops->list);
 }
 
@@ -303,6 +308,29 @@ static void listed(const char *xml)
 	"<Contents><Key>" key "</Key><Size>1</Size><ETag>v</ETag>" \
 	"</Contents>"
 #define PREFIX(p) "<CommonPrefixes><Prefix>" p "</Prefix></CommonPrefixes>"
+
+static void a_damaged_listing_is_asked_for_again(void **state ATTR_UNUSED)
+{
+	static const char *const damaged[] = {
+		"<ListBucketResult>" OBJECT("x") "</ListBucketResulT>",
+		"<ListBucketResult><Contents><Key>x</Ley></Contents>",
+		"<ListBucketResult>" OBJECT("x"),
+	};
+	size_t i;
+
+	f.req.path = "";
+	for (i = 0; i < ARRAY_SIZE(damaged); i++) {
+		queue_listing(damaged[i]);
+		listed("<ListBucketResult>" OBJECT("a") "</ListBucketResult>");
+		assert_int_equal(f.result, 0);
+		assert_string_equal(f.names, "a ");
+	}
+	queue_listing(damaged[0]);
+	listed(damaged[0]);
+	assert_int_equal(f.result, -EIO);
+	assert_string_equal(f.req.err.msg, "s3://bucket/: its listing is "
+					   "damaged (2 attempts)");
+}
 
 static void keys_that_were_not_asked_for_are_refused(void **state ATTR_UNUSED)
 {
@@ -610,6 +638,7 @@ TEST_MAIN(TEST_WITH(tokens_and_payers_are_signed),
 	  TEST_WITH(a_stall_of_the_server_is_no_end),
 	  TEST_WITH(the_rest_of_another_version_is_refused),
 	  TEST_WITH(what_is_no_s3_server_gets_a_hint),
+	  TEST_WITH(a_damaged_listing_is_asked_for_again),
 	  TEST_WITH(keys_that_were_not_asked_for_are_refused),
 	  TEST_WITH(a_file_hides_its_directory_on_a_later_page),
 	  TEST_WITH(the_regions_name_is_passed_on),
