@@ -2,6 +2,7 @@
 
 import statistics
 
+from profile_of import profiled
 from world import KINDS, MIB
 
 
@@ -19,11 +20,13 @@ def words_of(got, system_cpu=0):
     return row
 
 
-def measured(world, system, action):
-    """What `action`, which gives words as the reader's, took of everybody."""
+def measured(world, system, label, action):
+    """What `action`, which gives words as the reader's, took of everybody; `label` is
+    for a profile."""
     cpu, upcalls = system.cpu(), system.upcalls()
     before = world.relay.counts() if system.cold else None
-    got = action()
+    with profiled(world, system, label):
+        got = action()
     n = got["operations"]
     row = words_of(got, system.cpu() - cpu)
     if upcalls is not None:
@@ -96,13 +99,14 @@ def pick(rows, **want):
     return None
 
 
-def target(what, value, limit, at_most=False):
-    """A line of the table of targets; None where nothing was measured."""
+def target(what, value, limit, at_most=False, **row):
+    """A line of the table of targets, which says which row of acached's it is
+    about; None where nothing was measured."""
     if value is None:
         return None
     hit = value <= limit if at_most else value >= limit
     return {"target": what, "limit": ("<= %g" if at_most else ">= %g") % limit,
-            "measured": value, "result": "hit" if hit else "MISS"}
+            "measured": value, "result": "hit" if hit else "MISS", "row": row}
 
 
 def ratio(a, b, field):

@@ -3,6 +3,8 @@
 import json
 import os
 
+from world import Problem
+
 BEGIN = "<!-- bench: written by make bench-readme -->"
 END = "<!-- bench: end -->"
 
@@ -17,7 +19,7 @@ def show(value):
 
 def table(rows):
     columns = [c for c in dict.fromkeys(k for r in rows for k in r)
-               if c != "shown"]
+               if c not in ("shown", "row")]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(show(r.get(c, "")) for c in columns) + " |"
               for r in rows]
@@ -55,33 +57,45 @@ def cell(row):
     return "%s, %s µs" % (show(row["per s"]), show(float(row["CPU us"])))
 
 
+def name_of(row, keys):
+    """A case as people say it."""
+    words = []
+    for k in keys:
+        if k == "case":
+            words.append(row[k])
+        elif row.get(k) is not None:
+            words.append("%s %s" % (row[k], k if row[k] != 1 else k[:-1]))
+    return ", ".join(words)
+
+
+def judged(result, row, keys):
+    """The targets for this case of acached's."""
+    want = {k: row.get(k) for k in keys if row.get(k) is not None}
+    return "; ".join("%s %s: %s, **%s**" % (
+        t["target"], t["limit"].replace("<=", "≤").replace(">=", "≥"),
+        show(float(t["measured"])), t["result"])
+        for t in result["targets"] if t["row"] == want)
+
+
 def wide(result):
-    """A line a case, a column a system."""
-    rows = result["rows"]
+    """A line a case, a column a system, and at the end what was wanted."""
     keys = [k for k in result["keys"] if k != "system"]
+    rows = result["rows"]
     columns = list(dict.fromkeys(r["system"] for r in rows))
     lines = {}
-    for r in rows:
-        name = ", ".join("%s" % r[k] if k == "case" else "%s %s" % (r[k], k)
-                         for k in keys if k in r)
-        lines.setdefault(name, {})[r["system"]] = cell(r)
-    return table([{result["title"]: name,
-                   **{c: of.get(c, "") for c in columns}}
-                  for name, of in lines.items()])
+    for r in sorted(rows, key=lambda r: r["system"] != "acached"):
+        of = lines.setdefault(name_of(r, keys), {"": judged(result, r, keys)})
+        of[r["system"]] = cell(r)
+    return table([{result["title"]: name, **{c: of.get(c, "") for c in columns},
+                   "targets": of[""]} for name, of in lines.items()])
 
 
 def short(results):
-    parts = []
+    said = {}
     for r in results:
-        parts += [wide(r)]
-    targets = [t for r in results for t in r["targets"]]
-    if targets:
-        parts.append(table(targets))
-    parts.append("\n".join(dict.fromkeys(
-        "%s: %s" % (r["bench"], about(r)) for r in results)) + "\n")
-    parts.append("".join(dict.fromkeys(
-        line for r in results for line in skipped(r).splitlines(True))))
-    return "\n".join(p for p in parts if p)
+        said.setdefault(about(r) + "\n" + skipped(r), []).append(r["bench"])
+    return "\n".join([wide(r) for r in results] + [
+        "%s: %s" % (", ".join(names), text) for text, names in said.items()])
 
 
 def write_readme(path, out, names):
@@ -94,6 +108,8 @@ def write_readme(path, out, names):
                 results.append(json.load(f))
     with open(path) as f:
         text = f.read()
+    if BEGIN not in text or END not in text:
+        raise Problem("%s has no lines %s and %s" % (path, BEGIN, END))
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     with open(path, "w") as f:

@@ -21,6 +21,7 @@ KINDS = ("get", "head", "list", "put", "other")
 DROP = "/proc/sys/vm/drop_caches"
 READER_S = 900
 MIB = 1 << 20
+PART = 8 * MIB
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__)))))
 
@@ -175,6 +176,7 @@ class World:
         self.wanted = wanted  # names of systems
         self.started = time.monotonic()
         self.skipped = {}  # system: why
+        self.profiles = None  # a directory, if there shall be some
         self.made = {}
         self._server = self._relay = None
 
@@ -225,6 +227,16 @@ class World:
     def big(self):
         return self.data("big", ["big.bin"],
                          lambda d: d.make(self.sizes.big_mb * MIB))
+
+    def big_parts(self):
+        """The same as ranges of 8 MiB, for a list of requests."""
+        data = self.big()
+        with open(data.targets) as f:
+            line = f.read().strip()
+        path = data.targets + ".parts"
+        data.write(path, ["%s\t%d\t%d" % (line, at, PART)
+                          for at in range(0, data.bytes, PART)])
+        return path
 
     def tree(self):
         names = ["c%03d/f%06d.bin" % (i % 100, i)
