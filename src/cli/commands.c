@@ -223,6 +223,16 @@ const struct cli_command cli_commands[] = {
 	  0, cmd_doctor },
 	{ "admin", "help", "[COMMAND]", "show the commands, or one", NULL, none,
 	  0, 1, cmd_help },
+	{ "admin", "fsck", "", "check the tree and what the workers hold",
+	  "Looks at the tree and the checkpoints of the master, at each "
+	  "worker's index and whether its backing files are there, and whether "
+	  "the master and the workers agree on what is held. It reads no "
+	  "cached "
+	  "bytes (that is scrub) and changes nothing, but a checkpoint that is "
+	  "damaged is made anew. The exit status is 0 if nothing is wrong, 1 "
+	  "if "
+	  "something is, 3 if a worker could not be asked.",
+	  none, 0, 0, cmd_fsck },
 	{ "admin", "journal", "dump", "the journal, a line a record", NULL,
 	  journal_flags, 1, 1, cmd_journal },
 	{ "admin", "logLevel", "", "what each process logs, and change it",

@@ -5,7 +5,19 @@
 struct sums {
 	uint64_t bytes; /* live in the arena */
 	uint64_t inodes, directories, references, mounts;
+
+	void (*found)(void *owner, const char *what, uint64_t id);
+	void *owner;
+	uint64_t n_found;
 };
+
+static void want(struct sums *s, bool good, uint64_t id, const char *what)
+{
+	if (good)
+		return;
+	s->n_found++;
+	s->found(s->owner, what, id);
+}
 
 static void check_dir(const struct namespace *ns, uint32_t slot, struct sums *s)
 {
@@ -19,16 +31,20 @@ static void check_dir(const struct namespace *ns, uint32_t slot, struct sums *s)
 		s->bytes += arena_round(rival_size(at_ref(ns, d->rival)));
 	index_seek(ns, d, "", 0, &p);
 	for (; (child = index_at(ns, &p)); index_step(&p)) {
-		assert(inode_at(ns, child)->attrs);
-		assert(inode_at(ns, child)->parent == slot);
+		want(s, inode_at(ns, child)->attrs, inode_id(ns, slot),
+		     "a directory has a removed file");
+		want(s, inode_at(ns, child)->parent == slot,
+		     inode_id(ns, child), "a file has another parent");
 		seen += inode_seen(ns, child) == d->sweep;
 		if (!is_dir(ns, child))
 			continue;
 		below += dir_of(ns, child)->mounts_below;
 		below += tree_is_mount_point(ns, child);
 	}
-	assert(below == d->mounts_below);
-	assert(!(d->flags & DIR_SWEEPING) || seen == d->n_seen);
+	want(s, below == d->mounts_below, inode_id(ns, slot),
+	     "a directory counts its mount points wrong");
+	want(s, !(d->flags & DIR_SWEEPING) || seen == d->n_seen,
+	     inode_id(ns, slot), "a directory counts what was found wrong");
 }
 
 /* Every slot; that each is in its parent's index follows from the counts. */
@@ -47,27 +63,32 @@ static void check_slots(const struct namespace *ns, struct sums *s)
 		if (!i->attrs)
 			continue;
 		s->inodes++;
-		assert(is_dir(ns, i->parent));
+		want(s, is_dir(ns, i->parent), inode_id(ns, slot),
+		     "a file's parent is no directory");
 		if (is_dir(ns, slot)) {
 			children += dir_of(ns, slot)->n_children;
 			check_dir(ns, slot, s);
 		}
 	}
-	assert(children == s->inodes);
+	want(s, children == s->inodes, 0,
+	     "files are missing in their directories");
 }
 
-static void check_free(const struct namespace *ns)
+static void check_free(const struct namespace *ns, struct sums *s)
 {
 	const struct image *im = ns->image;
 	uint32_t slot = im->first_free, n, tombs = 0;
 
 	for (n = 0; n < im->n_free; n++) {
-		assert(!inode_at(ns, slot)->attrs);
+		want(s, !inode_at(ns, slot)->attrs, inode_id(ns, slot),
+		     "a file is among the removed ones");
 		tombs += inode_at(ns, slot)->data != 0;
-		assert(n + 1 < im->n_free || slot == im->last_free);
+		want(s, n + 1 < im->n_free || slot == im->last_free, 0,
+		     "the removed files do not end where they should");
 		slot = inode_at(ns, slot)->next_free;
 	}
-	assert(tombs == im->n_tombs && tombs <= TOMBS);
+	want(s, tombs == im->n_tombs && tombs <= TOMBS, 0,
+	     "removed files are counted wrong");
 }
 
 static void check_attrs(const struct namespace *ns, struct sums *s)
@@ -78,11 +99,12 @@ static void check_attrs(const struct namespace *ns, struct sums *s)
 	for (b = 0; b < BUCKETS; b++)
 		for (ref = ns->image->attrs_bucket[b]; ref; ref = a->next) {
 			a = at_ref(ns, ref);
-			assert(a->refs);
+			want(s, a->refs, 0, "attributes that no file has");
 			s->references += a->refs;
 			s->bytes += arena_round(sizeof(*a));
 		}
-	assert(s->references == s->inodes);
+	want(s, s->references == s->inodes, 0,
+	     "uses of attributes are counted wrong");
 }
 
 static void check_mounts(const struct namespace *ns, struct sums *s)
@@ -92,15 +114,19 @@ static void check_mounts(const struct namespace *ns, struct sums *s)
 
 	for (ref = ns->image->mounts; ref; ref = m->next, s->mounts++) {
 		m = at_ref(ns, ref);
-		assert(m->id > last);
+		want(s, m->id > last, inode_id(ns, m->root),
+		     "mounts are out of order");
 		last = m->id;
-		assert(tree_is_mount_point(ns, m->root));
-		assert(attrs_of(ns, inode_at(ns, m->root))->mount == ref);
+		want(s, tree_is_mount_point(ns, m->root), inode_id(ns, m->root),
+		     "a mount has no mount point");
+		want(s, attrs_of(ns, inode_at(ns, m->root))->mount == ref,
+		     inode_id(ns, m->root), "a mount point is another mount's");
 		s->bytes += arena_round(sizeof(*m)) + arena_round(m->uri_len);
 		if (m->options)
 			s->bytes += arena_round(m->options_size);
 	}
-	assert(s->mounts == ns->image->n_mounts);
+	want(s, s->mounts == ns->image->n_mounts, 0,
+	     "mounts are counted wrong");
 }
 
 static void check_rest(const struct namespace *ns, struct sums *s)
@@ -120,7 +146,8 @@ static void check_rest(const struct namespace *ns, struct sums *s)
 		if (j->paths)
 			s->bytes += arena_round(j->paths_size);
 	}
-	assert(running == im->n_running && ended == im->n_ended);
+	want(s, running == im->n_running && ended == im->n_ended, 0,
+	     "jobs are counted wrong");
 	for (ref = im->workers; ref; ref = w->next) {
 		w = at_ref(ns, ref);
 		s->bytes += arena_round(sizeof(*w));
@@ -128,18 +155,36 @@ static void check_rest(const struct namespace *ns, struct sums *s)
 	s->bytes += im->n_clients * arena_round(sizeof(struct dedup_client));
 }
 
-void namespace_check(const struct namespace *ns)
+uint64_t namespace_fsck(const struct namespace *ns,
+			void (*found)(void *owner, const char *what,
+				      uint64_t id),
+			void *owner)
 {
 	const struct image *im = ns->image;
-	struct sums s = { 0 };
+	struct sums s = { .found = found, .owner = owner };
 
 	check_slots(ns, &s);
-	check_free(ns);
+	check_free(ns, &s);
 	check_attrs(ns, &s);
 	check_mounts(ns, &s);
 	check_rest(ns, &s);
-	assert(s.inodes == im->n_inodes);
-	assert(s.directories == im->n_directories);
-	assert(s.inodes + im->n_free + im->n_retired + 1 == im->n_slots);
-	assert(s.bytes == im->arena.live);
+	want(&s, s.inodes == im->n_inodes, 0, "files are counted wrong");
+	want(&s, s.directories == im->n_directories, 0,
+	     "directories are counted wrong");
+	want(&s, s.inodes + im->n_free + im->n_retired + 1 == im->n_slots, 0,
+	     "slots are neither used nor free");
+	want(&s, s.bytes == im->arena.live, 0,
+	     "bytes of the arena are neither used nor free");
+	return s.n_found;
+}
+
+static void fail(void *owner ATTR_UNUSED, const char *what ATTR_UNUSED,
+		 uint64_t id ATTR_UNUSED)
+{
+	assert(!"the tree is consistent");
+}
+
+void namespace_check(const struct namespace *ns)
+{
+	namespace_fsck(ns, fail, NULL);
 }

@@ -162,5 +162,13 @@ void namespace_totals(const struct namespace *ns, struct namespace_totals *out);
 /* A digest of the whole image (XXH3): equal on equal trees. */
 uint64_t namespace_digest(const struct namespace *ns);
 
+/* Calls with a constant phrase for each thing that is inconsistent, and the id
+ * of the file it is about (0: of none); how many there are.  What leads nowhere
+ * (an index out of order) fails an assertion: for a process of its own. */
+uint64_t namespace_fsck(const struct namespace *ns,
+			void (*found)(void *owner, const char *what,
+				      uint64_t id),
+			void *owner);
+
 /* Fails an assertion if the tree is inconsistent; for tests and fuzzers. */
 void namespace_check(const struct namespace *ns);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -363,6 +364,57 @@ static ssize_t files_load(struct checkpoints *c, uint64_t index, void *arena,
 	return len;
 }
 
+static unsigned files_list(struct checkpoints *c, uint64_t *out, unsigned max)
+{
+	struct files *f = to_files(c);
+	DIR *d = opendir(f->dir);
+	struct dirent *e;
+	unsigned n = 0;
+	bool part;
+
+	while (d && n < max && (e = readdir(d)))
+		if (parse_name(e->d_name, &out[n], &part) && !part)
+			n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static ssize_t verify_image(int fd, uint64_t index, struct err *err)
+{
+	static char piece[PIECE]; /* no memory is to be had in a child */
+	uint32_t number;
+	struct header h;
+	size_t at, n;
+	int rv = read_header(fd, &h, index, SIZE_MAX, err);
+
+	for (at = 0, number = 0; !rv && at < h.len; at += n, number++) {
+		n = h.len - at < PIECE ? h.len - at : PIECE;
+		rv = read_piece(fd, index, number, piece, n, err);
+	}
+	return rv ? rv : (ssize_t)h.len;
+}
+
+static ssize_t files_verify(struct checkpoints *c, uint64_t index,
+			    struct err *err)
+{
+	struct files *f = to_files(c);
+	char name[40], path[PATH_MAX];
+	ssize_t len;
+	int fd;
+
+	file_name(name, index, "");
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(err, -errno, "%s: %m", path);
+	len = verify_image(fd, index, err);
+	close(fd);
+	if (len < 0)
+		err_wrap(err, (int)len, "%s", path);
+	return len;
+}
+
 static const struct checkpoint_ops files_ops = {
 	.begin = files_begin,
 	.wait = files_wait,
@@ -370,6 +422,8 @@ static const struct checkpoint_ops files_ops = {
 	.cancel = files_cancel,
 	.trim = files_trim,
 	.load = files_load,
+	.list = files_list,
+	.verify = files_verify,
 };
 
 int checkpoints_open(struct checkpoints **out, const char *dir, struct err *err)

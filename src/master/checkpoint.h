@@ -32,6 +32,13 @@ struct checkpoint_ops {
 	/* Reads an image into the arena; its length, or a negative code. */
 	ssize_t (*load)(struct checkpoints *c, uint64_t index, void *arena,
 			size_t size, struct err *err);
+	/* NULL if there is nothing to look at: the indexes of up to `max` that
+	 * are there, and whether one is whole: its bytes, or a negative code.
+	 * verify() neither allocates nor needs a descriptor: for a child, only
+	 * one of which may run in a process. */
+	unsigned (*list)(struct checkpoints *c, uint64_t *out, unsigned max);
+	ssize_t (*verify)(struct checkpoints *c, uint64_t index,
+			  struct err *err);
 };
 
 struct checkpoints {

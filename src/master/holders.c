@@ -82,6 +82,16 @@ static struct holder *find(struct several *s, uint32_t worker)
 	return NULL;
 }
 
+bool holders_has(const struct holders *h, uint64_t file, uint32_t worker)
+{
+	void *value = map_get(&h->by_file, file);
+
+	if (!value)
+		return false;
+	return is_one(value) ? the_one(value).worker == worker
+			     : find(value, worker) != NULL;
+}
+
 /* To what is known `complete` may be added. */
 static void add(struct holders *h, uint64_t file, struct holder new)
 {

@@ -21,6 +21,7 @@ void holders_add(struct holders *h, uint64_t file, uint32_t worker);
 void holders_complete(struct holders *h, uint64_t file, uint32_t worker);
 bool holders_is_complete(const struct holders *h, uint64_t file,
 			 uint32_t worker);
+bool holders_has(const struct holders *h, uint64_t file, uint32_t worker);
 void holders_remove(struct holders *h, uint64_t file, uint32_t worker);
 /* All that a worker has: it begins its report anew, or is gone. */
 void holders_remove_worker(struct holders *h, uint32_t worker);

@@ -30,6 +30,7 @@ struct master {
 	uint64_t started_ms;
 	bool serving;
 	uint64_t mount_changes; /* another number after each */
+	bool fscking;           /* a check of the tree is under way */
 	unsigned asking; /* calls of mount and check that ask under-storage */
 
 	/* After a restart, until the workers have come back: who asks for the
@@ -81,6 +82,8 @@ void serve_free(void *role, struct rpc_call *call, const void *req);
 
 void serve_report(void *role, struct rpc_call *call, const void *req);
 void serve_journal_dump(void *role, struct rpc_call *call, const void *req);
+void serve_fsck_tree(void *role, struct rpc_call *call, const void *req);
+void serve_holdings(void *role, struct rpc_call *call, const void *req);
 void serve_leader(void *role, struct rpc_call *call, const void *req);
 
 /* Begins to wait for the workers; ends it, and answers who waits. */

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <inttypes.h>
 #include <stdatomic.h>
 
 #include "base/list.h"
@@ -26,6 +27,8 @@
 #define INODE_SHARE \
 	UINT64_C(512) /* bytes of inode and name that st_blocks leaves out */
 #define N_SUBDIRS 256
+/* A backing file, by subdirectory, id and seq. */
+#define BACKING_PATH "%02x/%016" PRIx64 ".%08" PRIx32
 
 /* A position in a walk over a directory's entries that other threads change;
  * it stands between entries. */

@@ -117,8 +117,8 @@ void entry_resize_locked(struct entry *e, uint64_t used)
 
 void entry_path(const struct entry *e, char path[40])
 {
-	snprintf(path, 40, "%02x/%016" PRIx64 ".%08" PRIx32,
-		 (unsigned)(e->node.id % N_SUBDIRS), e->node.id, e->seq);
+	snprintf(path, 40, BACKING_PATH, (unsigned)(e->node.id % N_SUBDIRS),
+		 e->node.id, e->seq);
 }
 
 int entry_open_file(const struct entry *e, int flags)

@@ -6,6 +6,7 @@ libstore_a_SOURCES += %D%/dir_open.c
 libstore_a_SOURCES += %D%/entry.c
 libstore_a_SOURCES += %D%/file_io.c %D%/file_io.h
 libstore_a_SOURCES += %D%/fill.c
+libstore_a_SOURCES += %D%/fsck.c
 libstore_a_SOURCES += %D%/index.c %D%/index.h
 libstore_a_SOURCES += %D%/lend.c
 libstore_a_SOURCES += %D%/medium.c %D%/medium.h

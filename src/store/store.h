@@ -210,3 +210,33 @@ void store_take_changes(struct store *s, bool all,
 			void (*fn)(void *owner, uint64_t file,
 				   enum store_change change),
 			void *owner);
+
+/*
+ * For `admin fsck`: compares what the index says with the backing files that
+ * are there, their presence and sizes; reads no data.  What comes or goes
+ * meanwhile may look wrong: it is right the next time.
+ */
+#define STORE_FSCK_FINDINGS 100
+
+struct store_fsck {
+	struct loop *loop; /* for `done` */
+
+	uint64_t files, bytes; /* that there are, on disk */
+	uint64_t found;        /* that is wrong; the first of them in words: */
+	char *findings[STORE_FSCK_FINDINGS];
+	unsigned n_findings;
+	uint64_t *ids; /* of the files */
+	size_t n_ids;
+
+	/* private */
+	struct store *store;
+	size_t room;
+	struct task task;
+	void (*done)(struct store_fsck *f);
+};
+
+/* Zeroed but for `loop`; the caller's until `done`, which comes once, not
+ * before the call returns. */
+void store_fsck(struct store *s, struct store_fsck *f,
+		void (*done)(struct store_fsck *f));
+void store_fsck_clear(struct store_fsck *f);

@@ -3,6 +3,7 @@ libworker_a_SOURCES =
 libworker_a_SOURCES += %D%/control.c %D%/state.h
 libworker_a_SOURCES += %D%/files.c
 libworker_a_SOURCES += %D%/flights.c
+libworker_a_SOURCES += %D%/fsck.c
 libworker_a_SOURCES += %D%/grants.c
 libworker_a_SOURCES += %D%/history.c
 libworker_a_SOURCES += %D%/master.c

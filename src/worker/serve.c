@@ -285,5 +285,6 @@ const rpc_handler worker_handlers[] = {
 	[WORKER_CALL_worker_report] = serve_worker_report,
 	[WORKER_CALL_scrub] = serve_scrub,
 	[WORKER_CALL_known_set] = serve_known_set,
+	[WORKER_CALL_fsck_store] = serve_fsck_store,
 };
 const unsigned worker_n_handlers = ARRAY_SIZE(worker_handlers);

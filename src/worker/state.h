@@ -13,6 +13,7 @@
  *	peers.c    the worker set, who may have what
  *	master.c   calls to the master, tried again
  *	tiers.c    what the tiers hold and move
+ *	fsck.c     the index against the backing files, for admin fsck
  */
 #pragma once
 
@@ -398,6 +399,12 @@ void serve_load(void *role, struct rpc_call *call, const void *request);
 extern const rpc_handler worker_handlers[];
 extern const unsigned worker_n_handlers;
 
+/* ---- fsck.c ---- */
+
+void serve_fsck_store(void *role, struct rpc_call *call, const void *request);
+/* Forgets what was found; none is under way. */
+void fsck_close(struct worker *w);
+
 /* ---- tiers.c ---- */
 
 /* Named by tier, of those that there are. */
@@ -445,6 +452,7 @@ struct worker {
 	} load;
 
 	struct verifies verifies;
+	struct worker_fsck *fsck; /* the last one's; NULL: none */
 
 	/* Posted or in flight, with a callback to come. */
 	unsigned busy;

@@ -149,6 +149,7 @@ void worker_free(struct worker *w)
 {
 	char **a;
 
+	fsck_close(w);
 	mounts_close(w);
 	files_close(w);
 	shares_close(&w->flights.shares);

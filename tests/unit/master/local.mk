@@ -32,3 +32,5 @@ check_PROGRAMS += %D%/test_disk_faults
 %C%_test_disk_faults_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_workers
 %C%_test_workers_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_fsck
+%C%_test_fsck_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)

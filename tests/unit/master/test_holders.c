@@ -36,6 +36,9 @@ static void a_file_has_the_holders_that_said_so(void **state ATTR_UNUSED)
 	assert_int_equal(out[1], 5);
 	assert_int_equal(out[2], 3);
 	assert_int_equal(holders_get(&h, 7, out, 2), 2);
+	assert_true(holders_has(&h, 7, 3));
+	assert_false(holders_has(&h, 7, 4));
+	assert_false(holders_has(&h, 8, 3));
 	assert_int_equal(get(8), 0);
 }
 

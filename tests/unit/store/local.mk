@@ -67,3 +67,6 @@ check_PROGRAMS += %D%/test_tiers_kill
 check_PROGRAMS += %D%/test_tiers_threads
 %C%_test_tiers_threads_SOURCES = %D%/test_tiers_threads.c $(TIERS_FIXTURE)
 %C%_test_tiers_threads_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_fsck
+%C%_test_fsck_SOURCES = %D%/test_fsck.c $(STORE_FIXTURE)
+%C%_test_fsck_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
