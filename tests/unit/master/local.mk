@@ -34,3 +34,5 @@ check_PROGRAMS += %D%/test_workers
 %C%_test_workers_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_fsck
 %C%_test_fsck_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_holdings
+%C%_test_holdings_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
