@@ -443,10 +443,16 @@ void calls_move(struct client *c, uint32_t worker)
 
 	for (at = c->calls.next; at != &c->calls; at = at->next) {
 		call = list_entry(at, struct client_call, link);
-		if (call->worker != worker || !can_move(c, call))
+		if (call->worker != worker)
 			continue;
-		call->moved = true;
-		rpc_cancel(&call->pending);
+		if (call->target == CLIENT_HOME &&
+		    call->wait == CLIENT_WAIT_RETRY) {
+			loop_timer_stop(&call->retry);
+			loop_timer_start(c->loop, &call->retry, 0, on_retry);
+		} else if (can_move(c, call)) {
+			call->moved = true;
+			rpc_cancel(&call->pending);
+		}
 	}
 }
 
