@@ -141,7 +141,7 @@ static void explaining_tells_values_and_where_from(void **state ATTR_UNUSED)
 	assert_non_null(strstr(text, "worker.capacity: 7G\t# --set\n"));
 	assert_non_null(strstr(text, "log.level: info\t# default\n"));
 	assert_non_null(strstr(text, "also: ACACHED_WORKER_CAPACITY\n"));
-	assert_non_null(strstr(text, "accepts: retain, lru\n"));
+	assert_non_null(strstr(text, "accepts: retain, lru"));
 	free(text);
 	config_close(&c);
 }
