@@ -1,6 +1,7 @@
 """One big file, in order and at random."""
 
-from measure import RAW, measured, medians, pick, raw, target, turns, value
+from measure import (RAW, in_turns, measured, medians, pick, raw, target,
+                     value)
 from report import show
 from systems import find
 from world import MIB, drop_page_cache
@@ -85,8 +86,8 @@ def targets(rows):
 def bench(world):
     rows = []
     data = world.big()
-    for turn, system in turns(world, find(world)):
-        Turn(world, data, system, turn, rows).run()
+    in_turns(world, find(world), lambda turn, system: Turn(
+        world, data, system, turn, rows).run())
     rows = medians(rows, KEYS)
     for r in rows:
         r["shown"] = shown(r)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from mainjob import PICTURES
-from measure import pick, target, value
+from measure import in_turns, pick, target, value
 from readtree import files_of
 from s3proxy import die_with_parent
 from systems import cpu_of, find
@@ -47,18 +47,17 @@ def bench(world):
              if not os.path.islink(os.path.join(PICTURES, n))]
     data = world.copied("pictures", PICTURES,
                         names[::world.sizes.picture_step])
-    for system in find(world):
-        try:
-            system.start(data)
-            for n, r in enumerate(epochs(world, system, data)):
-                rows.append({"case": "epoch %d" % (n + 1),
-                             "system": system.name, **r,
-                             "shown": "%.0f samples/s, waits %.1f s" % (
-                                 r["per s"], r["waiting s"])})
-                world.say("%s, epoch %d: %.0f samples/s" % (
-                    system.name, n + 1, r["per s"]))
-        finally:
-            system.destroy()
+
+    def run(_, system):
+        system.start(data)
+        for n, r in enumerate(epochs(world, system, data)):
+            rows.append({"case": "epoch %d" % (n + 1), "system": system.name,
+                         **r, "shown": "%.0f samples/s, waits %.1f s" % (
+                             r["per s"], r["waiting s"])})
+            world.say("%s, epoch %d: %.0f samples/s" % (
+                system.name, n + 1, r["per s"]))
+
+    in_turns(world, find(world), run, rounds=1)
     case = "epoch %d" % EPOCHS
     return rows, [target("GETs", value(pick(
         rows, system="acached", case=case), "GETs"), 0, True, case=case)]

@@ -3,7 +3,7 @@ readers, and one big one in order."""
 
 import time
 
-from measure import RAW, measured, medians, ratio, raw, target, turns
+from measure import RAW, in_turns, measured, medians, ratio, raw, target
 from report import show
 from systems import Acached, find
 from world import MIB
@@ -91,10 +91,9 @@ def bench(world):
     world.big()
     world.relay.delay(MS)
     try:
-        for turn, system in turns(
-                world, [s for s in find(world) if s.cold],
-                lambda turn: Turn(world, turn, rows).bare()):
-            Turn(world, turn, rows).run(system)
+        in_turns(world, [s for s in find(world) if s.cold],
+                 lambda turn, system: Turn(world, turn, rows).run(system),
+                 lambda turn: Turn(world, turn, rows).bare())
     finally:
         world.relay.delay(0)
     rows = medians(rows, KEYS)

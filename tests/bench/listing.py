@@ -5,7 +5,7 @@ import resource
 import subprocess
 import time
 
-from measure import measured, medians, pick, target, turns, value
+from measure import in_turns, measured, medians, pick, target, value
 from systems import find
 from world import Problem
 
@@ -61,8 +61,8 @@ def one_system(world, data, system, turn, rows):
 def bench(world):
     rows = []
     data = world.tree()
-    for turn, system in turns(world, find(world)):
-        one_system(world, data, system, turn, rows)
+    in_turns(world, find(world), lambda turn, system: one_system(
+        world, data, system, turn, rows))
     rows = medians(rows, KEYS)
     case = "ls -lR, second time"
     return rows, [target("entries/s", value(

@@ -1,6 +1,6 @@
 """Many small files in random order, by 1, 4 and 8 threads."""
 
-from measure import (RAW, measured, medians, pick, ratio, raw, target, turns,
+from measure import (RAW, in_turns, measured, medians, pick, ratio, raw, target,
                      value)
 from systems import find
 from world import drop_page_cache
@@ -66,6 +66,7 @@ class Turn:
 
 
 def run(one):
+    """All that one system does in a round."""
     if one.system.cold:
         one.cold()
     else:
@@ -102,7 +103,7 @@ def targets(rows):
 def bench(world):
     rows = []
     data = world.small()
-    for turn, system in turns(world, find(world)):
-        run(Turn(world, data, system, turn, rows))
+    in_turns(world, find(world), lambda turn, system: run(
+        Turn(world, data, system, turn, rows)))
     rows = medians(rows, KEYS)
     return rows, targets(rows)

@@ -27,11 +27,17 @@ def results(tmp_path_factory):
     readme = top / "README.md"
     readme.write_text("before\n<!-- bench: written by make bench-readme -->\n"
                       "what was there\n<!-- bench: end -->\nafter\n")
+    rival = top / "bin" / "geesefs"
+    rival.parent.mkdir()
+    rival.write_text("#!/bin/sh\necho it is broken\nexit 1\n")
+    rival.chmod(0o755)
+    path = "%s:%s" % (rival.parent, os.environ["PATH"])
     p = subprocess.run(
         [sys.executable, RUN, "--program", program, "--size", "tiny",
          "--rounds", "1", "--systems", "native,acached,geesefs", "--out",
          str(top / "out"), "--scratch", str(top), "--readme", str(readme),
-         *BENCHES], capture_output=True, text=True, timeout=240, check=False)
+         *BENCHES], env={**os.environ, "PATH": path}, capture_output=True,
+        text=True, timeout=240, check=False)
     assert p.returncode == 0, p.stdout[-2000:] + p.stderr
     return {n: json.loads((top / "out" / (n + ".json")).read_text())
             for n in BENCHES}, readme.read_text(), top
@@ -81,10 +87,17 @@ def test_the_readme_has_the_tables_between_its_markers(results):
         readme.endswith("<!-- bench: end -->\nafter\n")
     assert "what was there" not in readme
     assert "| native | " in readme and "commit " in readme
-    assert "geesefs" in readme  # with its numbers, or named as skipped
+
+
+def test_a_rival_that_fails_is_named_and_the_others_go_on(results):
+    rows, readme, _ = results
+    for name in ("small", "big", "listing"):
+        said = rows[name]["skipped"]["geesefs"]
+        assert said == "failed: geesefs does not mount: it is broken"
+    assert "Skipped: geesefs (failed: geesefs does not mount" in readme
 
 
 def test_nothing_is_left_of_a_bench(results):
     top = str(results[2])
     assert not acached.mounts_below(top)
-    assert sorted(os.listdir(top)) == ["README.md", "out"]
+    assert sorted(os.listdir(top)) == ["README.md", "bin", "out"]

@@ -3,7 +3,7 @@
 import statistics
 
 from profile_of import profiled
-from world import KINDS, MIB
+from world import FAILURES, KINDS, MIB
 
 
 def words_of(got, system_cpu=0):
@@ -77,16 +77,22 @@ def medians(rows, keys):
     return found
 
 
-def turns(world, systems, begin=None):
-    """(round, system), each system in another place each round, and begin(round)
-    before."""
-    for turn in range(world.rounds):
+def in_turns(world, systems, run, begin=None, rounds=None):
+    """run(round, system), each system in another place each round, and
+    begin(round) before.  A rival that fails takes no part in later rounds."""
+    systems = list(systems)
+    for turn in range(rounds or world.rounds):
         if begin:
             begin(turn)
         at = turn % max(1, len(systems))
         for system in systems[at:] + systems[:at]:
             try:
-                yield turn, system
+                run(turn, system)
+            except FAILURES as e:
+                if not system.rival:
+                    raise
+                world.failed(system, e)
+                systems.remove(system)
             finally:
                 system.destroy()
 

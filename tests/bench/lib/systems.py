@@ -50,6 +50,7 @@ class System:
     name = ""
     program = None  # what must be found
     cold = True     # whether it starts with nothing cached
+    rival = True    # whether the others go on without it
 
     def __init__(self, world):
         self.world = world
@@ -166,7 +167,7 @@ class System:
 
 class Native(System):
     name = "native"
-    cold = False
+    cold = rival = False
 
     def start(self, data):
         self.top = data.top
@@ -183,6 +184,7 @@ class Native(System):
 
 class Acached(System):
     name = "acached"
+    rival = False
 
     @classmethod
     def missing(cls):

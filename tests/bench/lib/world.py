@@ -19,7 +19,7 @@ from s3proxy import die_with_parent
 
 KINDS = ("get", "head", "list", "put", "other")
 DROP = "/proc/sys/vm/drop_caches"
-READER_S = 900
+READER_S = 300
 MIB = 1 << 20
 PART = 8 * MIB
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
@@ -46,6 +46,11 @@ SIZES = {name: {n: of[i] for n, of in {
 
 class Problem(Exception):
     """What must be said in one sentence."""
+
+
+# What a bench may fail with.
+FAILURES = (Problem, AssertionError, OSError, RuntimeError,
+            subprocess.SubprocessError)
 
 
 class Relay:
@@ -184,6 +189,10 @@ class World:
         where = os.path.join(self.scratch, *parts)
         os.makedirs(os.path.dirname(where), exist_ok=True)
         return where
+
+    def failed(self, system, error):
+        self.say("%s failed: %s" % (system.name, error))
+        self.skipped[system.name] = "failed: " + str(error).partition("\n")[0]
 
     def say(self, text):
         s = int(time.monotonic() - self.started)
