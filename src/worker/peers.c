@@ -228,8 +228,10 @@ static void free_infos(struct control *c)
 	c->n_infos = 0;
 }
 
+/* What a client needs to reach them. */
 static void learn_infos(struct control *c, const struct workers_reply *r)
 {
+	const struct worker_info *from;
 	struct worker_info *to;
 	schema_str *addresses;
 	size_t i, k;
@@ -238,9 +240,17 @@ static void learn_infos(struct control *c, const struct workers_reply *r)
 	c->infos = mem_array(r->workers.n + 1, sizeof(*c->infos));
 	c->n_infos = r->workers.n;
 	for (i = 0; i < r->workers.n; i++) {
+		from = &r->workers.at[i];
 		to = &c->infos[i];
-		*to = r->workers.at[i];
-		to->host = copy_str(to->host);
+		*to = (struct worker_info){
+			.id = from->id,
+			.addresses = from->addresses,
+			.host = copy_str(from->host),
+			.capacity = from->capacity,
+			.used = from->used,
+			.last_heartbeat_ms = from->last_heartbeat_ms,
+			.live = from->live,
+		};
 		addresses = mem_array(to->addresses.n + 1, sizeof(*addresses));
 		for (k = 0; k < to->addresses.n; k++)
 			addresses[k] = copy_str(to->addresses.at[k]);
