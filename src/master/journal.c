@@ -293,6 +293,7 @@ void journal_close(struct journal *j, void (*closed)(void *owner), void *owner)
 	journal_stop(j);
 	j->closing = true;
 	loop_timer_stop(&j->retry);
+	loop_timer_stop(&j->late);
 	j->closed = closed;
 	j->closed_owner = owner;
 	if (j->checkpoint == WRITING)
@@ -357,6 +358,7 @@ struct journal *journal_start(const struct journal_options *o)
 		j->o.checkpoint_bytes = CHECKPOINT_BYTES;
 	list_init(&j->batches);
 	list_init(&j->retry.link);
+	list_init(&j->late.link);
 	recent_init(&j->recent);
 	if (!msgpack_zone_init(&j->zone, 8192))
 		abort();

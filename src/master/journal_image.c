@@ -14,6 +14,7 @@
 #include "runtime/log.h"
 
 #define RETRY_MS 1000
+#define LATE_MS  30000 /* raft tries by itself, and says nothing */
 
 /* Whether it is time for raft to take a snapshot. */
 void journal_watch_growth(struct journal *j)
@@ -67,6 +68,7 @@ int journal_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[],
 static void checkpoint_over(struct journal *j, bool ok)
 {
 	j->checkpoint = IDLE;
+	loop_timer_stop(&j->late);
 	if (ok) {
 		j->n.checkpoints++;
 		metric_add(METRIC_checkpoints, 1);
@@ -90,12 +92,25 @@ static void on_put(struct raft_io_snapshot_put *req, int status)
 	j->held.cb(held, status);
 }
 
+static void on_late(struct timer *t)
+{
+	struct journal *j = container_of(t, struct journal, late);
+
+	log_error("no snapshot of raft's is made", "for_ms=%d effect=\"%s\"",
+		  LATE_MS,
+		  "the log grows; see whether its directory can be written");
+	j->n.checkpoint_failures++;
+	metric_add(METRIC_checkpoints_failed, 1);
+	loop_timer_start(j->o.loop, &j->late, LATE_MS, on_late);
+}
+
 static void put_now(struct journal *j)
 {
 	struct raft_io_snapshot_put *req = mem_alloc(sizeof(*req));
 	int rv;
 
 	j->checkpoint = PUTTING;
+	loop_timer_start(j->o.loop, &j->late, LATE_MS, on_late);
 	req->data = &j->raft;
 	rv = j->put(j->o.io, j->held.trailing, req, j->held.snapshot, on_put);
 	if (rv) {

@@ -50,6 +50,7 @@ struct journal {
 	bool wanted;            /* by journal_checkpoint() */
 	uint64_t not_before_ms; /* after a failure */
 	uint64_t at_bytes;      /* n.bytes when it began */
+	struct timer late;      /* raft does not get done with its part */
 
 	/* life */
 	struct raft_barrier barrier;

@@ -234,6 +234,18 @@ static int set_vote(struct raft_io *io, raft_id id)
 					       : d->set_vote(io, id);
 }
 
+/* libraft makes its snapshots so, and would try for ever. */
+static void look_for_tmpfile(const char *dir)
+{
+	int fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+	else if (errno == EOPNOTSUPP || errno == EISDIR)
+		log_warn("no O_TMPFILE here", "dir=%s effect=\"%s\"", dir,
+			 "no checkpoints are made and the log grows");
+}
+
 int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
 		   struct err *err)
 {
@@ -261,6 +273,7 @@ int raft_disk_open(struct raft_disk **out, struct loop *l, const char *dir,
 		free(d);
 		return -EIO;
 	}
+	look_for_tmpfile(dir);
 	d->dir = mem_str(dir);
 	d->set_term = d->io.set_term;
 	d->set_vote = d->io.set_vote;

@@ -45,9 +45,10 @@ static int backing, log_fd;
 static uint64_t last_file;
 static struct name *names;
 
+/* NULL: of an open file that was unlinked. */
 static const char *below(const char *path)
 {
-	return path[1] ? path + 1 : ".";
+	return !path ? "" : path[1] ? path + 1 : ".";
 }
 
 static struct name **find(const char *name)
@@ -217,7 +218,7 @@ static int fs_read(const char *path, char *buf, size_t len, off_t offset,
 		   struct fuse_file_info *fi)
 {
 	struct handle *h = (void *)(uintptr_t)fi->fh;
-	int rv = wanted(FAULT_READ, path);
+	int rv = wanted(FAULT_READ, below(path));
 	ssize_t n;
 
 	if (rv)
@@ -231,7 +232,7 @@ static int fs_write(const char *path, const char *buf, size_t len, off_t offset,
 {
 	struct handle *h = (void *)(uintptr_t)fi->fh;
 	struct fault_record r = { .call = FAULT_WRITE, .file = h->file };
-	int rv = wanted(FAULT_WRITE, path);
+	int rv = wanted(FAULT_WRITE, below(path));
 	ssize_t n;
 
 	if (rv)
@@ -252,7 +253,7 @@ static int fs_truncate(const char *path, off_t size,
 	struct fault_record r = { .call = FAULT_TRUNCATE,
 				  .file = file_of(below(path)),
 				  .offset = (uint64_t)size };
-	int rv = wanted(FAULT_TRUNCATE, path), fd;
+	int rv = wanted(FAULT_TRUNCATE, below(path)), fd;
 
 	if (rv)
 		return rv;
@@ -273,7 +274,7 @@ static int fs_fallocate(const char *path, int mode, off_t offset, off_t len,
 	struct fault_record r = { .call = FAULT_ALLOCATE,
 				  .file = h->file,
 				  .offset = (uint64_t)(offset + len) };
-	int rv = mode ? -EOPNOTSUPP : wanted(FAULT_ALLOCATE, path);
+	int rv = mode ? -EOPNOTSUPP : wanted(FAULT_ALLOCATE, below(path));
 
 	if (!rv)
 		rv = -posix_fallocate(h->fd, offset, len);
@@ -287,7 +288,7 @@ static int fs_fsync(const char *path, int data ATTR_UNUSED,
 {
 	struct handle *h = (void *)(uintptr_t)fi->fh;
 	struct fault_record r = { .call = FAULT_SYNC, .file = h->file };
-	int rv = wanted(FAULT_SYNC, path);
+	int rv = wanted(FAULT_SYNC, below(path));
 
 	if (!rv)
 		log_call(&r, NULL, NULL, NULL);
@@ -298,7 +299,7 @@ static int fs_fsyncdir(const char *path, int data ATTR_UNUSED,
 		       struct fuse_file_info *fi ATTR_UNUSED)
 {
 	struct fault_record r = { .call = FAULT_SYNC_DIR };
-	int rv = wanted(FAULT_SYNC_DIR, path);
+	int rv = wanted(FAULT_SYNC_DIR, below(path));
 
 	if (!rv)
 		log_call(&r, NULL, NULL, NULL);
@@ -324,7 +325,7 @@ static int fs_rename(const char *from, const char *to, unsigned flags)
 static int fs_unlink(const char *path)
 {
 	struct fault_record r = { .call = FAULT_UNLINK };
-	int rv = wanted(FAULT_UNLINK, path);
+	int rv = wanted(FAULT_UNLINK, below(path));
 
 	if (!rv && unlinkat(backing, below(path), 0) < 0)
 		rv = -errno;

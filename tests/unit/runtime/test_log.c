@@ -1,9 +1,11 @@
 #include "lib/test.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -203,6 +205,47 @@ static void a_long_file_is_begun_anew(void **state ATTR_UNUSED)
 	assert_int_equal(st.st_size, 17 << 20);
 }
 
+/* So that the file may have as many bytes more, as on a full disk. */
+static void leave_room(rlim_t bytes)
+{
+	struct rlimit l;
+	struct stat st;
+
+	assert_int_equal(stat(f.file, &st), 0);
+	getrlimit(RLIMIT_FSIZE, &l);
+	l.rlim_cur = bytes == RLIM_INFINITY ? l.rlim_max
+					    : (rlim_t)st.st_size + bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static void what_a_full_disk_did_not_take_is_counted_afterwards(
+	void **state ATTR_UNUSED)
+{
+	char *at;
+
+	signal(SIGXFSZ, SIG_IGN);
+	log_info("first", "n=%d", 1);
+	leave_room(20);
+	log_info("second", "n=%d", 2); /* cut off */
+	log_info("third", "n=%d", 3);
+	log_info("fourth", "n=%d", 4);
+	leave_room(RLIM_INFINITY);
+	log_info("fifth", "n=%d", 5);
+	log_info("sixth", "n=%d", 6);
+	read_log();
+	assert_non_null(strstr(f.text, "event=first n=1\n"));
+	assert_null(strstr(f.text, "third"));
+	/* What was cut off does not join what comes after it. */
+	at = strstr(f.text, "event=fifth n=5\n");
+	assert_non_null(at);
+	while (at > f.text && at[-1] != '\n')
+		at--;
+	assert_memory_equal(at, "ts=", 3);
+	assert_non_null(strstr(f.text, "module=log event=\"lines were lost\" "
+				       "lines=3\n"));
+	assert_non_null(strstr(f.text, "event=sixth n=6\n"));
+}
+
 TEST_MAIN(TEST_WITH(a_line_is_pairs), TEST_WITH(values_with_blanks_are_quoted),
 	  TEST_WITH(quotes_of_the_caller_are_kept),
 	  TEST_WITH(a_value_never_begins_a_line),
@@ -214,4 +257,5 @@ TEST_MAIN(TEST_WITH(a_line_is_pairs), TEST_WITH(values_with_blanks_are_quoted),
 	  TEST_WITH(a_module_may_be_quieter_than_the_others),
 	  TEST_WITH(the_longest_line_is_whole),
 	  TEST_WITH(the_last_error_is_known),
-	  TEST_WITH(a_long_file_is_begun_anew))
+	  TEST_WITH(a_long_file_is_begun_anew),
+	  TEST_WITH(what_a_full_disk_did_not_take_is_counted_afterwards))
