@@ -133,6 +133,13 @@ static const struct cli_flag target_flags[] = {
 	{ 0 },
 };
 
+static const struct cli_flag top_flags[] = {
+	{ 'i', "interval", "SECONDS", "from one to the next, 2 if not given" },
+	{ 'n', "count", "N", "end after so many" },
+	{ 'l', "lines", "N", "of the busiest paths, 10 if not given" },
+	{ 0 },
+};
+
 static const struct cli_flag none[] = { { 0 } };
 
 const struct cli_command cli_commands[] = {
@@ -255,6 +262,18 @@ const struct cli_command cli_commands[] = {
 	  "dropped, named in the worker's log, counted, and fetched again when "
 	  "it is read.",
 	  scrub_flags, 0, 1, cmd_scrub },
+	{ "admin", "top", "",
+	  "what is read right now, from where, and which files",
+	  "A screen at a terminal, else a line each time, with --json an "
+	  "object: "
+	  "reads by source, the share of opens that found all cached, requests "
+	  "to S3, and the files that were opened most in the last minute. "
+	  "Reads "
+	  "and opens are those of the mountpoints on this machine, or, if it "
+	  "has none, those that workers saw; with --json they are counts of "
+	  "the "
+	  "interval. What the kernel has in memory is nobody's to count.",
+	  top_flags, 0, 0, cmd_top },
 	{ 0 },
 };
 

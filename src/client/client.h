@@ -124,6 +124,7 @@ typedef void (*client_open_fn)(struct client_open *open, int code);
 struct client_open {
 	uint64_t id;
 	uint64_t length;
+	bool complete; /* when done: it is known to be cached whole */
 	client_open_fn done;
 	struct err err;
 

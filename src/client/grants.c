@@ -307,6 +307,7 @@ static void on_open_answer(struct client_call *call, int code,
 		code = 0;
 	if (r && !code)
 		open->length = r->length;
+	open->complete = r && !code && r->complete;
 	open->err = call->err;
 	open->done(open, code);
 }
@@ -316,6 +317,7 @@ static void on_held(struct task *t)
 	struct client_open *open = container_of(t, struct client_open, task);
 	struct client *c = open->client;
 
+	open->complete = true;
 	open->done(open, 0);
 	client_put(c);
 }

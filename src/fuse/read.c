@@ -82,7 +82,8 @@ static void on_open(struct client_open *open, int code)
 		fs_reply_error(req, o->node, "open", code, &open->err);
 	} else if (req) {
 		metric_add(is_granted(o->fs, o->node) ? METRIC_opens_local
-						      : METRIC_opens_remote,
+			   : open->complete           ? METRIC_opens_remote
+						      : METRIC_opens_miss,
 			   1);
 		reply_open(req, &o->fi);
 	}

@@ -414,6 +414,36 @@ void serve_file(void *role, struct rpc_call *call, const void *request)
 	rpc_reply(call, &reply);
 }
 
+/* paths */
+
+#define PATHS_MAX 1000
+
+void serve_paths(void *role, struct rpc_call *call, const void *request)
+{
+	const struct paths_request *req = request;
+	const size_t n = req->ids.n < PATHS_MAX ? req->ids.n : PATHS_MAX;
+	schema_bytes *paths = mem_array(n + 1, sizeof(*paths));
+	const struct paths_reply reply = { { paths, n } };
+	struct master *m = role;
+	struct inode_view v;
+	char path[8192];
+	ssize_t len;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (namespace_get(tree(m), req->ids.at[i], &v))
+			continue;
+		len = namespace_path(tree(m), v.id, path, sizeof(path));
+		if (len > 0)
+			paths[i] = (schema_bytes){ mem_copy(path, (size_t)len),
+						   (size_t)len };
+	}
+	rpc_reply(call, &reply);
+	for (i = 0; i < n; i++)
+		free((void *)(uintptr_t)paths[i].ptr);
+	free(paths);
+}
+
 /* suspect */
 
 struct suspect {

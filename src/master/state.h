@@ -64,6 +64,7 @@ void serve_list(void *role, struct rpc_call *call, const void *req);
 void serve_file(void *role, struct rpc_call *call, const void *req);
 void serve_probe(void *role, struct rpc_call *call, const void *req);
 void serve_check(void *role, struct rpc_call *call, const void *req);
+void serve_paths(void *role, struct rpc_call *call, const void *req);
 void serve_suspect(void *role, struct rpc_call *call, const void *req);
 
 void serve_mount(void *role, struct rpc_call *call, const void *req);

@@ -10,6 +10,7 @@ libworker_a_SOURCES += %D%/master.c
 libworker_a_SOURCES += %D%/mounts.c
 libworker_a_SOURCES += %D%/peers.c
 libworker_a_SOURCES += %D%/read.c
+libworker_a_SOURCES += %D%/busiest.c
 libworker_a_SOURCES += %D%/serve.c
 libworker_a_SOURCES += %D%/shares.c %D%/shares.h
 libworker_a_SOURCES += %D%/tiers.c

@@ -84,6 +84,7 @@ static void serve_open(void *role, struct rpc_call *call, const void *request)
 
 	store_touch(w->store, req->id);
 	history_open(w, req->id, st.complete, st.present > 0);
+	busiest_note(w, req->id);
 	if (st.complete && req->grant && rpc_call_peer(call)->local)
 		fd = grant_take(w, rpc_call_session(call), req->id);
 	metric_add(fd >= 0       ? METRIC_opens_local
@@ -114,8 +115,10 @@ static void serve_release(void *role, struct rpc_call *call,
 	for (i = 0; i < req->ids.n; i++)
 		reply.released += grant_release(role, rpc_call_session(call),
 						req->ids.at[i]);
-	for (i = 0; i < req->opened.n; i++)
+	for (i = 0; i < req->opened.n; i++) {
 		store_touch(w->store, req->opened.at[i]);
+		busiest_note(w, req->opened.at[i]);
+	}
 	rpc_reply(call, &reply);
 }
 
@@ -283,6 +286,7 @@ const rpc_handler worker_handlers[] = {
 	[WORKER_CALL_drop] = serve_drop,
 	[WORKER_CALL_explain] = serve_explain,
 	[WORKER_CALL_worker_report] = serve_worker_report,
+	[WORKER_CALL_busiest] = serve_busiest,
 	[WORKER_CALL_scrub] = serve_scrub,
 	[WORKER_CALL_known_set] = serve_known_set,
 	[WORKER_CALL_fsck_store] = serve_fsck_store,

@@ -7,6 +7,7 @@
  *	read.c     calls read and load
  *	serve.c    the other calls
  *	grants.c   who holds which descriptor
+ *	busiest.c  what is opened most
  *	verify.c   what is on disk, read again
  *	history.c  why opens were hits or misses
  *	control.c  registration, reports
@@ -379,6 +380,18 @@ void peers_close(struct control *c);
 void peers_forget(struct control *c);
 void serve_known_set(void *role, struct rpc_call *call, const void *request);
 
+/* ---- busiest.c ---- */
+
+/* The last opens. */
+struct busiest {
+	struct recent_open *ring; /* NULL: none yet */
+	size_t next;              /* ever noted */
+};
+
+void busiest_note(struct worker *w, uint64_t file);
+void serve_busiest(void *role, struct rpc_call *call, const void *request);
+void busiest_close(struct busiest *b);
+
 /* ---- verify.c ---- */
 
 /* Calls of explain that read all first. */
@@ -453,6 +466,7 @@ struct worker {
 
 	struct verifies verifies;
 	struct worker_fsck *fsck; /* the last one's; NULL: none */
+	struct busiest busiest;
 
 	/* Posted or in flight, with a callback to come. */
 	unsigned busy;

@@ -154,6 +154,7 @@ void worker_free(struct worker *w)
 	files_close(w);
 	shares_close(&w->flights.shares);
 	history_close(&w->history);
+	busiest_close(&w->busiest);
 	control_close(w);
 	master_close(w);
 	for (a = w->addresses; *a; a++)

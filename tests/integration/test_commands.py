@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import pty
 import re
 import shutil
+import subprocess
 import tempfile
 
 import pytest
@@ -400,3 +402,92 @@ def test_what_under_storage_has_otherwise_is_told_and_mended(cluster, tree):
     assert cluster.fs_json("stat", "/" + changed)["length"] == 77
     p = cluster.fs("checkConsistency", "/none", check=False)
     assert p.returncode == 1 and "/none: No such file" in p.stderr
+
+
+class Top:
+    """acached admin top --json: each interval as it comes."""
+
+    def __init__(self, c, *words):
+        self.process = subprocess.Popen(
+            [c.program, "admin", "top", "--state", c.state, *words],
+            env=c.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True)
+
+    def next(self):
+        line = self.process.stdout.readline()
+        assert line, "it ended"
+        return line
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+def test_top_tells_where_reads_come_from_and_what_is_busy(served):
+    c, names = served.cluster, served.names[1:]
+    hot = names[4]
+    with Top(c, "--json", "--interval", "0.3", "--lines", "3") as top:
+        json.loads(top.next())
+        served.read_all()
+        ticks = []
+
+        def over(n=len(names)):
+            ticks.append(json.loads(top.next()))
+            return sum(t["opens"] for t in ticks) >= n
+        acached.wait_for("all are opened", over, 20, 0)
+        cold = ticks[:]
+        assert sum(t["ufs"]["reads"] for t in cold) >= 1
+        assert sum(t["misses"] for t in cold) > len(names) // 2
+        assert sum(t["s3"]["requests"] for t in cold) >= \
+            served.proxy.counts()["objects"]
+        assert sum(t["s3"]["bytes"] for t in cold) > 0
+        assert cold[-1]["workers"] == cold[-1]["mountpoints"] == 1
+        c.fs("load", "/s3")
+        del ticks[:]
+        served.proxy.reset()
+        for _ in range(30):
+            with open(c.at("s3", hot), "rb") as f:
+                f.read()
+        acached.wait_for("all are opened", lambda: over(30), 20, 0)
+        assert sum(t["misses"] for t in ticks) <= 1
+        assert served.proxy.gets() == 0
+        assert sum(t["ufs"]["reads"] for t in ticks) == 0
+        assert min(t["hit_ratio"] for t in ticks if t["opens"] >= 10) > 0.9
+        # What is granted is opened without the worker, who hears of it later.
+        acached.wait_for("it is busiest", lambda: json.loads(top.next())[
+            "busiest"][0]["path"] == "/s3/" + hot, 20, 0)
+        assert len(ticks[-1]["busiest"]) == 3
+
+
+def test_top_is_lines_or_a_screen(one):
+    one.fs("cat", "/cli/a.txt")
+    p = one.admin("top", "-n", "2", "-i", "0.1")
+    lines = p.stdout.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert re.match(r"\d\d:\d\d:\d\d local=\S+/s,\S+B/s peer=\S+ "
+                        r"ufs=\S+ opens=\S+/s hits=\S+ s3=\S+ failed=\d+ "
+                        r"used=\d+", line), line
+    near, far = pty.openpty()
+    p = subprocess.Popen([one.program, "admin", "top", "--state", one.state,
+                          "-n", "1", "-i", "0.1"], stdout=far,
+                         env=one.env())
+    os.close(far)
+    shown = b""
+    try:
+        while chunk := os.read(near, 65536):
+            shown += chunk
+    except OSError:  # EIO: the other end is closed
+        pass
+    os.close(near)
+    assert p.wait(10) == 0
+    for part in (b"\033[H\033[J", b"1 workers, 0 mountpoints here",
+                 b"reads, by workers", b"under-storage", b"S3 requests"):
+        assert part in shown, shown
+    for words in (["-n", "0"], ["-i", "soon"], ["-l", "1000"]):
+        p = one.admin("top", *words, check=False)
+        assert p.returncode == 2, words

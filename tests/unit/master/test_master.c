@@ -1112,6 +1112,39 @@ static void a_check_of_many_names_the_first_and_counts_the_rest(
 	assert_int_equal(f.id, 250);
 }
 
+static void on_paths(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct paths_reply *r = reply;
+	size_t i, n = 0;
+
+	end(p, code);
+	for (i = 0; !code && i < r->paths.n; i++)
+		n += (size_t)snprintf(f.text + n, sizeof(f.text) - n, "%.*s,",
+				      (int)r->paths.at[i].len,
+				      (const char *)r->paths.at[i].ptr);
+}
+
+static void files_have_their_paths_by_id(void **state ATTR_UNUSED)
+{
+	uint64_t ids[3] = { 1 };
+	const struct paths_request req = { { ids, 3 } };
+
+	fake_ufs_put(f.bucket, "a/b", 1);
+	fake_ufs_put(f.bucket, "c", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/c", false), 0);
+	ids[1] = f.id;
+	fake_ufs_remove(f.bucket, "c");
+	assert_int_equal(list_after("/data", 0, 0, true), 0);
+	assert_int_equal(stat_path("/data/a/b", false), 0);
+	ids[2] = f.id;
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(paths), &f.pending, &req,
+		 on_paths);
+	assert_int_equal(await(), 0);
+	assert_string_equal(f.text, "/,,/data/a/b,");
+}
+
 static void only_what_is_known_can_be_listed(void **state ATTR_UNUSED)
 {
 	const struct list_request req = { .path = bytes("/data"),
@@ -1138,6 +1171,7 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(a_check_passes_over_mounts_below),
 	  TEST_WITH(a_check_of_many_names_the_first_and_counts_the_rest),
 	  TEST_WITH(only_what_is_known_can_be_listed),
+	  TEST_WITH(files_have_their_paths_by_id),
 	  TEST_WITH(what_has_no_owner_gets_the_mounts),
 	  TEST_WITH(what_is_known_is_not_asked_for_again),
 	  TEST_WITH(a_path_is_found_without_listing),

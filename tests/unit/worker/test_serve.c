@@ -415,6 +415,75 @@ static void many_are_read_again_a_few_at_a_time(void **state ATTR_UNUSED)
 	}
 }
 
+static char busy_text[200];
+
+static void on_busiest(struct rpc_pending *p ATTR_UNUSED, int code,
+		       const void *reply)
+{
+	const struct busiest_reply *r = reply;
+	size_t i, n;
+
+	assert_int_equal(code, 0);
+	n = (size_t)snprintf(busy_text, sizeof(busy_text),
+			     "%d:", (int)r->opens);
+	for (i = 0; i < r->files.n; i++)
+		n += (size_t)snprintf(busy_text + n, sizeof(busy_text) - n,
+				      " %d=%d", (int)r->files.at[i].id,
+				      (int)r->files.at[i].opens);
+}
+
+static const char *busiest(uint64_t last_ms, uint32_t limit)
+{
+	const struct busiest_request req = { last_ms, limit };
+	struct rpc_pending pending = { .fd = -1 };
+
+	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(busiest), &pending, &req,
+		 on_busiest);
+	run(10);
+	return busy_text;
+}
+
+static void what_is_opened_most_is_known(void **state ATTR_UNUSED)
+{
+	const uint64_t two = 2;
+	const struct release_request again = { .opened = { &two, 1 } };
+	struct release_reply reply;
+	int i;
+
+	assert_string_equal(busiest(0, 0), "0:");
+	put_file(1, 10 * KIB);
+	put_file(2, 10 * KIB);
+	put_file(3, 10 * KIB);
+	for (i = 0; i < 3; i++)
+		open_file(2);
+	open_file(3);
+	open_file(1);
+	open_file(3);
+	/* Granted ones are opened without us, and told of later. */
+	assert_int_equal(CALL(release, &again, &reply), 0);
+	assert_string_equal(busiest(0, 0), "7: 2=4 3=2 1=1");
+	assert_string_equal(busiest(0, 2), "7: 2=4 3=2");
+	run(5000);
+	open_file(1);
+	assert_string_equal(busiest(4000, 0), "1: 1=1");
+	assert_string_equal(busiest(30000, 1), "8: 2=4");
+	run(61000);
+	assert_string_equal(busiest(0, 0), "0:");
+}
+
+static void only_the_last_opens_are_counted(void **state ATTR_UNUSED)
+{
+	int i;
+
+	put_file(1, 10 * KIB);
+	put_file(2, 10 * KIB);
+	for (i = 0; i < 50; i++)
+		open_file(1);
+	for (i = 0; i < 4090; i++)
+		open_file(2);
+	assert_string_equal(busiest(1000000000, 0), "4096: 2=4090 1=6");
+}
+
 TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(an_open_of_what_is_no_more_is_stale),
 	  TEST_WITH(a_complete_file_is_granted),
@@ -424,6 +493,8 @@ TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(a_dropped_file_is_asked_back),
 	  TEST_WITH(what_is_dropped_on_its_way_is_not_kept),
 	  TEST_WITH(explain_tells_where_and_why),
+	  TEST_WITH(what_is_opened_most_is_known),
+	  TEST_WITH(only_the_last_opens_are_counted),
 	  TEST_WITH(what_is_on_disk_is_read_again_when_asked),
 	  TEST_WITH(many_are_read_again_a_few_at_a_time),
 	  TEST_WITH(an_empty_file_is_always_there),
