@@ -395,6 +395,11 @@ struct client_grant *client_grant_get(struct client *c ATTR_UNUSED, uint64_t id)
 				   : NULL;
 }
 
+bool client_grant_open(struct client *c, uint64_t id)
+{
+	return client_grant_get(c, id) != NULL;
+}
+
 int client_grant_fd(const struct client_grant *g)
 {
 	return g->fd;
