@@ -41,7 +41,13 @@ void move_start_locked(struct move *m, struct entry *e, struct dir *to)
 	to->entry_bytes += copy->used;
 	e->users++;
 	e->moving = true;
-	*m = (struct move){ .from = e, .to = copy, .from_fd = -1, .to_fd = -1 };
+	*m = (struct move){
+		.from = e,
+		.to = copy,
+		.dir = to,
+		.from_fd = -1,
+		.to_fd = -1,
+	};
 }
 
 static void close_files(struct move *m)
@@ -78,8 +84,9 @@ static void give_up(struct move *m)
 
 	close_files(m);
 	entry_path(copy, path);
-	if (d->service != OUT_OF_SERVICE)
-		unlinkat(d->fd, path, 0);
+	if (d->service != OUT_OF_SERVICE && unlinkat(d->fd, path, 0) < 0 &&
+	    errno != ENOENT)
+		dir_failed(d, -errno, "remove");
 	mutex_lock(&d->store->mutex);
 	d->entry_bytes -= copy->used;
 	mutex_unlock(&d->store->mutex);
@@ -97,12 +104,12 @@ static int open_files(struct move *m)
 	m->from_fd = entry_open_file(m->from, O_RDONLY);
 	if (m->from_fd < 0) {
 		if (!is_shortage(m->from_fd))
-			check_bad(m->from, 0);
+			check_failed(m->from, m->from_fd, 0);
 		return m->from_fd;
 	}
 	m->to_fd = entry_create_file(m->to);
 	if (m->to_fd < 0 && !is_shortage(m->to_fd))
-		dir_failed(m->to->dir, m->to_fd, "write");
+		dir_failed(m->dir, m->to_fd, "write");
 	return m->to_fd < 0 ? m->to_fd : 0;
 }
 
@@ -117,7 +124,7 @@ static int64_t copy_page(struct move *m, char *buf)
 	int rv;
 
 	if (n < 0) {
-		dir_failed(e->dir, (int)n, "read");
+		check_failed(e, (int)n, at);
 		return n;
 	}
 	bad = at + (uint64_t)n;
@@ -127,7 +134,7 @@ static int64_t copy_page(struct move *m, char *buf)
 	}
 	rv = file_write_at(m->to_fd, buf, len, at);
 	if (rv)
-		dir_failed(m->to->dir, rv, "write");
+		dir_failed(m->dir, rv, "write");
 	m->page++;
 	return rv ? rv : n;
 }
@@ -140,7 +147,7 @@ static bool is_wanted(const struct move *m)
 
 	mutex_lock(&s->mutex);
 	wanted = !s->closing && !m->from->doomed &&
-		 m->to->dir->service == IN_SERVICE;
+		 m->dir->service == IN_SERVICE;
 	mutex_unlock(&s->mutex);
 	return wanted;
 }
@@ -160,14 +167,14 @@ static int finish_file(struct move *m, uint64_t *used)
 		rv = -errno;
 	m->to_fd = -1;
 	if (rv)
-		dir_failed(m->to->dir, rv, "write");
+		dir_failed(m->dir, rv, "write");
 	close_files(m);
 	return rv;
 }
 
 static void count_locked(struct store *s, const struct move *m)
 {
-	const enum tier from = m->from->dir->tier, to = m->to->dir->tier;
+	const enum tier from = m->from->dir->tier, to = m->dir->tier;
 
 	if (to < from) {
 		s->totals.tiers[to].promoted++;
@@ -194,8 +201,8 @@ static int replace(struct move *m, uint64_t used)
 	dir_replace_locked(e, copy);
 	index_filled_locked(copy, 0, entry_chunks(copy->size));
 	m->mark = index_mark_locked(copy->dir);
-	m->replaced = true;
 	count_locked(s, m);
+	m->to = NULL;
 	granted = e->grants > 0;
 	mutex_unlock(&s->mutex);
 	/* It would hold the room, and be slower or colder than it need be. */
@@ -207,7 +214,7 @@ static int replace(struct move *m, uint64_t used)
 /* Another thread may be at the index: then later. */
 static void finish(struct move *m)
 {
-	struct dir *d = m->to->dir;
+	struct dir *d = m->dir;
 	bool written;
 
 	index_flush(d);
@@ -223,7 +230,7 @@ uint64_t move_go_on(struct move *m, char *buf)
 	uint64_t n = 0, used = 0;
 	int64_t rv = 0;
 
-	if (m->replaced) {
+	if (!m->to) {
 		finish(m);
 		return 0;
 	}
@@ -239,6 +246,7 @@ uint64_t move_go_on(struct move *m, char *buf)
 		if (!rv)
 			finish(m);
 	}
+	m->failed = rv < 0;
 	if (rv < 0)
 		give_up(m);
 	return n;
@@ -249,10 +257,10 @@ void move_stop(struct move *m)
 {
 	if (!m->from)
 		return;
-	if (!m->replaced) {
+	if (m->to) {
 		give_up(m);
 		return;
 	}
-	index_flush(m->to->dir);
+	index_flush(m->dir);
 	put(m);
 }

@@ -15,11 +15,12 @@
 
 struct move {
 	struct entry *from; /* NULL: nothing is on its way */
-	struct entry *to;
+	struct entry *to;   /* NULL: it has taken its place, and may be gone */
+	struct dir *dir;    /* where it goes */
 	int from_fd, to_fd; /* -1: not open */
 	uint64_t page;      /* the next to copy */
-	bool replaced;      /* `to` has taken its place */
-	uint64_t mark;      /* of the index, then */
+	uint64_t mark;      /* of the index, when it has taken its place */
+	bool failed;        /* the last one */
 };
 
 /* Whether `e` can move at all. */

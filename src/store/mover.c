@@ -6,7 +6,6 @@
  * that it finds the room that the other one has left.
  */
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -15,7 +14,8 @@
 enum {
 	WANTED_MAX = 1024, /* more than a turn can move; wants come again */
 	SKIP_MAX = 4096,   /* files in use that a search steps over */
-	WAIT_MS = 100,     /* for holders of granted files to let go */
+	WAIT_MS = 100,     /* for holders of granted files to let go, or until a
+			      failure has passed */
 	WAITS_MAX = 20
 };
 
@@ -29,6 +29,7 @@ struct mover {
 	struct timer timer;
 	struct dir *dir; /* NULL: the store has gone */
 	struct move move;
+	bool waits_now; /* its last turn's end */
 
 	/* Protected by store->mutex. */
 	bool busy;   /* a task or the timer is under way */
@@ -221,7 +222,7 @@ static void push_on(struct dir *d)
 /* Moves one file, or a part of it. */
 static uint64_t move_one(struct mover *v, char *buf)
 {
-	struct dir *to = v->move.to->dir;
+	struct dir *to = v->move.dir;
 	uint64_t n = move_go_on(&v->move, buf);
 
 	if (!v->move.from && to != v->dir)
@@ -229,7 +230,7 @@ static uint64_t move_one(struct mover *v, char *buf)
 	return n + FILE_COST;
 }
 
-/* What the turn has cost; 0: there is nothing to do; -EAGAIN: later. */
+/* What the turn has cost in bytes. */
 static ssize_t turn_work(struct task *t)
 {
 	struct mover *v = container_of(t, struct mover, task);
@@ -244,11 +245,12 @@ static ssize_t turn_work(struct task *t)
 		next = v->move.from ? MOVES : choose(v);
 		if (next == MOVES)
 			cost += move_one(v, buf);
+		if (next == MOVES && v->move.failed)
+			next = WAITS;
 	}
 	free(buf);
-	if (cost)
-		return (ssize_t)cost;
-	return next == WAITS ? -EAGAIN : 0;
+	v->waits_now = next == WAITS;
+	return (ssize_t)cost;
 }
 
 static void on_turn(struct task *t);
@@ -277,19 +279,17 @@ static void pause_for(struct mover *v, uint64_t ms)
 static void on_turn(struct task *t)
 {
 	struct mover *v = container_of(t, struct mover, task);
+	uint64_t ms;
 	bool again;
 
 	if (!v->dir) {
 		free(v);
 		return;
 	}
-	if (t->status > 0) {
-		pause_for(v, tier_pause_ms((uint64_t)t->status,
-					   v->dir->store->move_rate));
-		return;
-	}
-	if (t->status < 0) {
-		pause_for(v, WAIT_MS);
+	if (t->status > 0 || v->waits_now) {
+		ms = tier_pause_ms((uint64_t)t->status,
+				   v->dir->store->move_rate);
+		pause_for(v, v->waits_now && ms < WAIT_MS ? WAIT_MS : ms);
 		return;
 	}
 	mutex_lock(&v->dir->store->mutex);
@@ -309,6 +309,7 @@ void mover_kick_locked(struct dir *d)
 	if (v->busy)
 		return;
 	v->busy = true;
+	v->waits_now = false;
 	v->task.status = 0;
 	loop_post(d->store->loop, &v->task, on_turn);
 }

@@ -70,3 +70,15 @@ check_PROGRAMS += %D%/test_tiers_threads
 check_PROGRAMS += %D%/test_fsck
 %C%_test_fsck_SOURCES = %D%/test_fsck.c $(STORE_FIXTURE)
 %C%_test_fsck_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_tiers_power
+%C%_test_tiers_power_SOURCES = %D%/test_tiers_power.c $(TIERS_FIXTURE)
+%C%_test_tiers_power_SOURCES += %D%/powercut.c %D%/powercut.h
+%C%_test_tiers_power_SOURCES += %D%/workload.c %D%/workload.h
+%C%_test_tiers_power_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_tiers_power_LDFLAGS = $(AM_LDFLAGS) $(POWERCUT_WRAPS)
+check_PROGRAMS += %D%/test_tiers_faults
+%C%_test_tiers_faults_SOURCES = %D%/test_tiers_faults.c $(TIERS_FIXTURE)
+%C%_test_tiers_faults_LDADD = libtest.a $(STORE_LIBS) $(CMOCKA_LIBS)
+%C%_test_tiers_faults_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=openat,--wrap=mkdirat,--wrap=unlinkat,--wrap=write \
+	-Wl,--wrap=pwrite,--wrap=pread
