@@ -284,7 +284,7 @@ static void killed_at(uint64_t seed, const char *fresh, unsigned point,
 static void killed_with(uint64_t seed)
 {
 	struct snapshot *after = mem_array(STEPS + 1, sizeof(*after));
-	unsigned i, total, rename;
+	unsigned i, total, rename, points = workload_share(POINTS);
 	char *fresh;
 
 	prepare(seed);
@@ -296,8 +296,8 @@ static void killed_with(uint64_t seed)
 	rename = shared->rename;
 	memcpy(after, shared->after, (STEPS + 1) * sizeof(*after));
 	assert_true(total > 2 * POINTS);
-	for (i = 0; i < POINTS; i++)
-		killed_at(seed, fresh, 1 + total * i / POINTS, after);
+	for (i = 0; i < points; i++)
+		killed_at(seed, fresh, 1 + total * i / points, after);
 	for (i = 0; i < REWRITE && rename > REWRITE; i++)
 		killed_at(seed, fresh, rename + 1 - i, after);
 	assert_true(seed % 4 < 2 || rename > REWRITE);
@@ -320,7 +320,7 @@ static void at_any_call_of_a_seeded_workload(void **state ATTR_UNUSED)
 	munmap(shared, sizeof(*shared));
 	print_message("killed at %u points of %u seeds: %u files kept\n",
 		      n_points, SEEDS, n_kept);
-	assert_true(n_points >= 200 && n_kept > n_points);
+	assert_true(n_points >= workload_share(200) && n_kept > n_points);
 }
 
 TEST_MAIN(TEST(at_any_call_of_a_seeded_workload))

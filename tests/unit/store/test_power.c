@@ -111,6 +111,7 @@ static void all_is_there(uint64_t seed, const struct snapshot *last)
 static void the_power_may_go_at_any_call(void **state ATTR_UNUSED)
 {
 	struct snapshot last;
+	const unsigned points = workload_share(POINTS);
 	uint64_t seed, i, n;
 
 	workload_use_memory();
@@ -119,17 +120,18 @@ static void the_power_may_go_at_any_call(void **state ATTR_UNUSED)
 		play(seed, &last);
 		n = powercut_calls();
 		assert_true(n > POINTS);
-		for (i = 0; i < POINTS; i++)
-			is_sound(n * i / POINTS + 1, seed * POINTS + i);
-		for (i = 0; i < CLEAN; i++)
+		for (i = 0; i < points; i++)
+			is_sound(n * i / points + 1, seed * points + i);
+		for (i = 0; i < workload_share(CLEAN); i++)
 			all_is_there(i, &last);
 		powercut_free();
 	}
 	print_message("power cut at %u points of %u seeds: files kept at %u, "
 		      "%u files found damaged, none served\n",
 		      found.points, SEEDS, found.kept, (unsigned)found.damaged);
-	assert_true(found.points >= 200 && found.damaged > 100 &&
-		    found.kept > 100);
+	assert_true(found.points >= workload_share(200) &&
+		    found.damaged > workload_share(80) &&
+		    found.kept > workload_share(80));
 }
 
 TEST_MAIN(TEST(the_power_may_go_at_any_call))

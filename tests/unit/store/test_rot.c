@@ -237,12 +237,12 @@ static void of_backing_files(void **state ATTR_UNUSED)
 	unsigned round;
 
 	begin_rot(77);
-	for (round = 0; round < ROUNDS; round++)
+	for (round = 0; round < workload_share(ROUNDS); round++)
 		a_round(round);
 	end_rot();
 	print_message("%u flips in backing files: each named with file and "
 		      "offset, none served\n",
-		      ROUNDS * FLIPS);
+		      round * FLIPS);
 }
 
 /* ---- the index ---- */
@@ -287,7 +287,7 @@ static void of_the_index(void **state ATTR_UNUSED)
 	uint64_t flipped, first;
 
 	begin_rot(99);
-	for (round = 0; round < INDEX_ROUNDS; round++) {
+	for (round = 0; round < workload_share(INDEX_ROUNDS); round++) {
 		forget_log();
 		if (round % 2)
 			store_stop();
@@ -310,7 +310,7 @@ static void of_the_index(void **state ATTR_UNUSED)
 	end_rot();
 	print_message("%u flips in the index: each found out, none served\n",
 		      flips);
-	assert_true(flips + ROUNDS * FLIPS >= 1000);
+	assert_true(flips >= workload_share(1000 - ROUNDS * FLIPS));
 }
 
 TEST_MAIN(TEST(of_backing_files), TEST(of_the_index))

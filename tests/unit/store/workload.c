@@ -22,6 +22,14 @@ uint64_t next_random(uint64_t *state)
 	return *state * UINT64_C(0x9e3779b97f4a7c15) >> 16;
 }
 
+unsigned workload_share(unsigned n)
+{
+	const char *seeds = getenv("SIM_SEEDS");
+	unsigned long share = seeds ? strtoul(seeds, NULL, 10) : 500;
+
+	return share >= 500 ? n : (unsigned)(n * share / 500) + 1;
+}
+
 void workload_begin(uint64_t seed)
 {
 	memset(&w, 0, sizeof(w));

@@ -36,5 +36,9 @@ void workload_check_space(void);
 /* A fresh directory for tests like these: in memory, where there is such. */
 void workload_use_memory(void);
 
+/* As many of `n` points as there is time for: all, unless SIM_SEEDS (which
+ * tests/run sets) is less than usual. */
+unsigned workload_share(unsigned n);
+
 /* A number that follows from `*state`. */
 uint64_t next_random(uint64_t *state);
