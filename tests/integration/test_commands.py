@@ -49,6 +49,13 @@ def columns(line):
     return [(m.start(), m.end()) for m in re.finditer(r"\S+", line)]
 
 
+def load_one(c):
+    """/cli/a.txt is cached, and the master knows."""
+    c.fs("load", "/cli/a.txt")
+    acached.wait_for("the master knows", lambda: "100%" in
+                     text_of(c, "ls", "/cli/a.txt"))
+
+
 # As real Alluxio 2.9.6 printed it.
 LS = """\
 drwxr-xr-x  root           root                         1       PERSISTED \
@@ -62,9 +69,7 @@ drwxr-xr-x  root           root                         1       PERSISTED \
 
 def test_ls_has_the_columns_of_the_old_system(one):
     theirs = [columns(line) for line in LS.splitlines()]
-    one.fs("load", "/cli/a.txt")
-    acached.wait_for("the master knows", lambda: "100%" in
-                     text_of(one, "ls", "/cli/a.txt"))
+    load_one(one)
     ours = {line.split()[-1]: line
             for line in text_of(one, "ls", "-R", "/cli").splitlines()}
     for path, theirs in zip(("/cli/sub", "/cli/sub/b.bin", "/cli/a.txt"),
@@ -93,7 +98,10 @@ def test_ls_sorts(one):
     assert by_size.index("a.txt") < by_size.index("big")
     assert ls("--sort", "size", "-r") == by_size[::-1]
     assert ls("--sort", "lastModificationTime")[0] == "big"
-    assert ls("--sort", "inMemoryPercentage")[-1] == "a.txt"  # was loaded
+    load_one(one)
+    one.fs("free", "/cli/big")
+    acached.wait_for("the others are not cached", lambda: ls(
+        "--sort", "inMemoryPercentage")[-1] == "a.txt")
     assert names(text_of(one, "ls", "-d", "/cli")) == ["cli"]
     deep = names(text_of(one, "ls", "-R", "--sort", "path", "-r", "/cli"))
     assert deep == ["sub", "big", "a.txt", "b.bin"]
@@ -253,7 +261,7 @@ def test_every_module_that_logs_has_a_level(one):
 
 
 def test_metrics_are_those_of_each_process(one):
-    one.fs("checksum", "/cli/big")
+    one.fs("load", "/cli/big")
     acached.wait_for("the worker counts", lambda: one.admin_json(
         "metrics")["worker:1"]["acached_cache_used_bytes"] > 9000000)
     all_ = one.admin_json("metrics")
