@@ -25,10 +25,10 @@ def epochs(world, system, pictures):
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.PIPE,
                           preexec_fn=die_with_parent) as p:
-        cpu, counts = system.cpu(), world.relay.counts()["get"]
+        cpu, counts = sum(system.cpu().values()), world.relay.counts()["get"]
         for line in p.stdout:
             r = json.loads(line)
-            now, after = system.cpu(), world.relay.counts()["get"]
+            now, after = sum(system.cpu().values()), world.relay.counts()["get"]
             yield {"per s": r["samples"] / r["seconds"],
                    "seconds": r["seconds"], "waiting s": r["waiting"],
                    "system CPU us": (now - cpu) * 1e6 / r["samples"],

@@ -1,5 +1,5 @@
-"""Cold reads where every answer of S3 takes 20 ms longer: small files by 8 and 64
-readers, and one big one in order."""
+"""Cold reads where every answer of S3 takes 20 ms longer: small files by 8 and
+64 readers, and one big one in order."""
 
 import time
 

@@ -21,14 +21,19 @@ def words_of(got, system_cpu=0):
 
 
 def measured(world, system, label, action):
-    """What `action`, which gives words as the reader's, took of everybody; `label` is
-    for a profile."""
+    """What `action`, which gives words as the reader's, took of everybody;
+    `label` is for a profile."""
     cpu, upcalls = system.cpu(), system.upcalls()
     before = world.relay.counts() if system.cold else None
     with profiled(world, system, label):
         got = action()
     n = got["operations"]
-    row = words_of(got, system.cpu() - cpu)
+    used = {part: seconds - cpu.get(part, 0)
+            for part, seconds in system.cpu().items()}
+    row = words_of(got, sum(used.values()))
+    if len(used) > 1:
+        row.update({part + " CPU us": seconds / n * 1e6
+                    for part, seconds in used.items()})
     if upcalls is not None:
         row["up-calls"] = (system.upcalls() - upcalls) / n
     if before:

@@ -46,7 +46,9 @@ def full(result):
     parts.append(table(sorted(result["rows"], key=lambda r: [
         str(r.get(k, "")) for k in result["keys"]])))
     if result["targets"]:
-        parts.append(table(result["targets"]))
+        keys = [k for k in result["keys"] if k != "system"]
+        parts.append(table([{"case": name_of(t["row"], keys), **t}
+                            for t in result["targets"]]))
     return "\n".join(parts)
 
 
@@ -62,7 +64,7 @@ def name_of(row, keys):
     words = []
     for k in keys:
         if k == "case":
-            words.append(row[k])
+            words.append(str(row.get(k)))
         elif row.get(k) is not None:
             words.append("%s %s" % (row[k], k if row[k] != 1 else k[:-1]))
     return ", ".join(words)

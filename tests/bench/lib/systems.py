@@ -149,7 +149,15 @@ class System:
         return acached.marked(self.mark)
 
     def cpu(self):
-        return sum(cpu_of(p) for p in self.pids())
+        """{part of the system: seconds}"""
+        parts = {}
+        for pid in self.pids():
+            part = self.part_of(pid)
+            parts[part] = parts.get(part, 0) + cpu_of(pid)
+        return parts
+
+    def part_of(self, pid):
+        return self.name
 
     def memory(self):
         """{"rss": …, "pss": …} of all processes."""
@@ -224,15 +232,9 @@ class Acached(System):
         return sum(int(n) for n in re.findall(
             r"^acached_fuse_upcalls_total\{.*\} (\d+)", self.metrics(), re.M))
 
-    def roles(self):
-        """{role: (rss, pss)}"""
-        found = {}
-        for pid in self.pids():
-            argv = acached.argv_of(pid)
-            if argv:
-                role = self.cluster.role_of(pid, argv) or "supervisor"
-                found[role] = memory_of(pid)
-        return found
+    def part_of(self, pid):
+        argv = acached.argv_of(pid)
+        return argv and self.cluster.role_of(pid, argv) or "supervisor"
 
 
 class S3fs(System):
