@@ -308,6 +308,7 @@ static struct rpc_client *find_server(struct client_call *call)
 {
 	struct client *c = call->client;
 	struct block_id block;
+	uint32_t home = 0;
 	struct worker *w;
 
 	if (call->target == CLIENT_MASTER) {
@@ -323,7 +324,7 @@ static struct rpc_client *find_server(struct client_call *call)
 	block.file = call->file;
 	block.index = (uint32_t)(call->offset / c->block_size);
 	if (call->target == CLIENT_HOME)
-		w = workers_for(c, block, call->unreached);
+		w = workers_for(c, block, call->unreached, &home);
 	else
 		w = workers_find(c, call->worker);
 	if (!w || !w->n_addresses) {
@@ -331,6 +332,7 @@ static struct rpc_client *find_server(struct client_call *call)
 		return NULL;
 	}
 	call->worker = w->id;
+	call->instead_of = home != w->id ? home : 0;
 	return worker_rpc(w);
 }
 

@@ -64,7 +64,8 @@ struct client_call {
 	uint8_t small[CLIENT_REQUEST_SMALL];
 	enum client_target target;
 	enum client_wait wait;
-	uint32_t worker;       /* the one that is or was asked */
+	uint32_t worker;     /* the one that is or was asked */
+	uint32_t instead_of; /* CLIENT_HOME: the home, if that is away; or 0 */
 	uint64_t file, offset; /* CLIENT_HOME: of the block there */
 	bool once;             /* not again if it is missing */
 	bool expired;

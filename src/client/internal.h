@@ -104,9 +104,10 @@ void workers_refresh(struct client *c);
 void workers_wait(struct client_call *call, bool told);
 struct worker *workers_find(struct client *c, uint32_t id);
 /* Who to ask for a block: the first in its order that is not away; of those
- * that all are, another each time (`unreached`).  NULL: there is nobody. */
+ * that all are, another each time (`unreached`).  *home: who would be asked if
+ * nobody were away.  NULL: there is nobody. */
 struct worker *workers_for(struct client *c, struct block_id block,
-			   unsigned unreached);
+			   unsigned unreached, uint32_t *home);
 /* Its connection. */
 struct rpc_client *worker_rpc(struct worker *w);
 bool worker_is_local(const struct worker *w);
@@ -115,8 +116,6 @@ void worker_next_address(struct worker *w, int code);
 /* Was tried in vain; after a second of that it is away: whether it is so now,
  * and was not before. */
 bool worker_in_vain(struct worker *w);
-/* Who would be asked for the block if nobody were away; 0: there is nobody. */
-uint32_t workers_home(const struct client *c, struct block_id block);
 
 /* ---- read.c ---- */
 

@@ -98,26 +98,20 @@ static void prepare_piece(struct client_call *call)
 {
 	struct piece *p = container_of(call, struct piece, call);
 	struct client_read *read = p->state->read;
-	struct client *c = call->client;
 	struct read_request req = {
 		.id = read->id,
 		.offset = call->offset,
 		.epoch = call->epoch,
+		.instead_of = call->instead_of,
 	};
-	const struct block_id block = {
-		.file = read->id,
-		.index = (uint32_t)(call->offset / c->block_size),
-	};
-	uint32_t home;
 
-	p->asked = piece_len(c, call->offset, p->len - p->got);
+	p->asked = piece_len(call->client, call->offset, p->len - p->got);
 	req.len = p->asked;
-	home = workers_home(c, block);
-	if (home != call->worker)
-		req.instead_of = home;
 	call->pending.data = (char *)read->buf + (call->offset - read->offset);
 	call->pending.data_len = p->asked;
 	call_encode(call, &req);
+	if (req.instead_of)
+		metric_add(METRIC_hops, 1);
 }
 
 static void on_piece(struct client_call *call, int code, const void *reply);

@@ -212,24 +212,23 @@ struct worker *workers_find(struct client *c, uint32_t id)
 }
 
 struct worker *workers_for(struct client *c, struct block_id block,
-			   unsigned unreached)
+			   unsigned unreached, uint32_t *home)
 {
 	uint32_t order[MAX_ORDER];
 	unsigned n, i;
 	struct worker *w;
 
+	*home = placement_home(&c->set, block);
+	w = *home ? workers_find(c, *home) : NULL;
+	if (!w || !w->away)
+		return w;
 	n = placement_order(&c->set, block, order, MAX_ORDER);
-	for (i = 0; i < n; i++) {
+	for (i = 1; i < n; i++) {
 		w = workers_find(c, order[i]);
 		if (!w->away)
 			return w;
 	}
-	return n ? workers_find(c, order[unreached % n]) : NULL;
-}
-
-uint32_t workers_home(const struct client *c, struct block_id block)
-{
-	return placement_home(&c->set, block);
+	return workers_find(c, order[unreached % n]);
 }
 
 static void on_notice(void *owner, unsigned number, const void *notice)

@@ -65,6 +65,8 @@
 	  "bytes of these files")                                              \
 	M(GAUGE, unverified_files, "acached_unverified_files", "",             \
 	  "files still to be checked after an unclean stop")                   \
+	M(COUNTER, hops, "acached_reads_elsewhere_total", "",                  \
+	  "reads asked of another worker, since the home was away")            \
 	M(GAUGE, cache_capacity, "acached_cache_capacity_bytes", "",           \
 	  "room for cached blocks")                                            \
 	M(GAUGE, cache_used, "acached_cache_used_bytes", "",                   \

@@ -53,6 +53,9 @@ SLOW = ("test_what_is_wanted_comes_up_through_three_tiers",
         "test_the_doctor_names",
         "test_runbook",
         "test_explain_names_the_want_of_workers",
+        "test_workers_share_what_is_cached",
+        "test_sixty_four_readers_in_four_mountpoints",
+        "test_a_third_worker_takes_its_share_from_its_peers",
         "test_a_worker_that_is_away_costs_one_hop")
 
 

@@ -331,6 +331,7 @@ def test_a_worker_that_is_away_costs_one_hop(several, bucket, workdir, how,
                    how, p99(before) * 1e3, p99(during) * 1e3, max(during),
                    len(slow), len(during), len(cold), cold_s, noticed))
     assert max(during) < 4 and cold_s < 20
+    assert s.mounts[0].metrics("fuse")["acached_reads_elsewhere_total"] > 0
     # Who was under way when it went waits; nobody else does.
     assert 0 < len(slow) <= 20
     check_it_is_back(s, top, warm)

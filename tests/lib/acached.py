@@ -337,8 +337,9 @@ class Cluster:
                           "--set", "worker.http=%s:0" % here, *more, wait=wait)
 
     def fuse_node(self, name, *more, host=None, wait=True):
+        here = host.address if host else "127.0.0.1"
         return Node(self, name, host).start(
-            "fuse", "--set", "fuse.http=127.0.0.1:0", *more, wait=wait)
+            "fuse", "--set", "fuse.http=%s:0" % here, *more, wait=wait)
 
     def workers(self):
         """What `admin report` says of them, by id."""
