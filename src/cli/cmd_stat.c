@@ -1,9 +1,10 @@
-/* acached fs stat, location, explain: one file. */
+/* acached fs stat. */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -67,14 +68,145 @@ static void print_attr(struct cli *cli, const struct stat_reply *r)
 					     r->mount_path.len });
 }
 
+/* For scripts: what the old system printed, of which what is not kept here is
+ * left out. */
+
+/* The last component. */
+static schema_bytes name_of(const schema_bytes *path)
+{
+	const char *slash = memrchr(path->ptr, '/', path->len);
+	const char *end = (const char *)path->ptr + path->len;
+
+	if (!slash)
+		return *path;
+	return (schema_bytes){ slash + 1, (size_t)(end - slash - 1) };
+}
+
+static bool is_mount_point(const struct stat_reply *r)
+{
+	return r->path.len == r->mount_path.len &&
+	       memcmp(r->path.ptr, r->mount_path.ptr, r->path.len) == 0;
+}
+
+static void print_old(struct cli *cli, const struct stat_reply *r)
+{
+	const struct attr *a = &r->attr;
+	const char *is_dir = S_ISDIR(a->mode) ? "true" : "false";
+	const bool is_stored = r->uri.len > 0;
+	const schema_bytes name = name_of(&r->path);
+	FILE *out = cli->out;
+
+	text_name(out, r->path.ptr, r->path.len);
+	fprintf(out,
+		" is a %s path.\nURIStatus{info=FileInfo{fileId=%llu, name=",
+		S_ISDIR(a->mode) ? "directory" : "file",
+		(unsigned long long)a->id);
+	text_name(out, name.ptr, name.len);
+	fputs(", path=", out);
+	text_name(out, r->path.ptr, r->path.len);
+	fputs(", ufsPath=", out);
+	text_name(out, r->uri.ptr, r->uri.len);
+	fprintf(out,
+		", length=%llu, blockSizeBytes=%llu, completed=true, "
+		"folder=%s, cacheable=true, persisted=%s, "
+		"lastModificationTimesMs=%llu, owner=%s",
+		(unsigned long long)a->length,
+		(unsigned long long)r->block_size, is_dir,
+		is_stored ? "true" : "false",
+		(unsigned long long)(a->mtime_ns / 1000000), text_user(a->uid));
+	fprintf(out, ", group=%s, mode=%u, persistenceState=%s, mountPoint=%s",
+		text_group(a->gid), a->mode & 0777,
+		is_stored ? "PERSISTED" : "NOT_PERSISTED",
+		is_mount_point(r) ? "true" : "false");
+	if (!S_ISDIR(a->mode) && r->cached != 1)
+		fprintf(out, ", inAlluxioPercentage=%d", r->cached ? 100 : 0);
+	fputs("}}\n", out);
+}
+
+static uint64_t n_blocks(const struct stat_reply *r)
+{
+	return r->block_size
+		       ? (r->attr.length + r->block_size - 1) / r->block_size
+		       : 0;
+}
+
+/* One value of --format. */
+static void print_value(struct cli *cli, const struct stat_reply *r, char what)
+{
+	const struct attr *a = &r->attr;
+	const bool is_dir = S_ISDIR(a->mode);
+	const time_t seconds = (time_t)(a->mtime_ns / 1000000000);
+	const schema_bytes name = name_of(&r->path);
+	FILE *out = cli->out;
+	char when[32];
+	struct tm tm;
+
+	switch (what) {
+	case 'N':
+		text_name(out, name.ptr, name.len);
+		break;
+	case 'u':
+		fputs(text_user(a->uid), out);
+		break;
+	case 'g':
+		fputs(text_group(a->gid), out);
+		break;
+	case 'y':
+		gmtime_r(&seconds, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+		fputs(when, out);
+		break;
+	case 'Y':
+		fprintf(out, "%llu",
+			(unsigned long long)(a->mtime_ns / 1000000));
+		break;
+	case 'i':
+		fprintf(out, "%llu", (unsigned long long)a->id);
+		break;
+	case 'z':
+	case 'b':
+		if (is_dir)
+			fputs("NA", out);
+		else
+			fprintf(out, "%llu",
+				(unsigned long long)(what == 'z'
+							     ? a->length
+							     : n_blocks(r)));
+		break;
+	case '%':
+		fputc('%', out);
+		break;
+	default:
+		fprintf(out, "%%%c", what);
+	}
+}
+
+static void print_format(struct cli *cli, const struct stat_reply *r,
+			 const char *format)
+{
+	for (; *format; format++) {
+		if (*format == '%' && format[1])
+			print_value(cli, r, *++format);
+		else
+			fputc(*format, cli->out);
+	}
+	fputc('\n', cli->out);
+}
+
 static int on_stat(void *arg, const void *reply)
 {
 	const struct stat_reply *r = reply;
 	struct cli *cli = arg;
 	const bool is_dir = S_ISDIR(r->attr.mode);
+	const char *format = cli_flag_value(cli, 'f');
 	json_t *o;
 
+	if (format && !cli->json) {
+		print_format(cli, r, format);
+		return 0;
+	}
 	if (!cli->json) {
+		print_old(cli, r);
 		print_attr(cli, r);
 		if (!is_dir)
 			fprintf(cli->out, "%-12s%s\n%-12s%llu\n",
@@ -99,251 +231,7 @@ static int on_stat(void *arg, const void *reply)
 	return 0;
 }
 
-/* Calls stat for an argument; a status. */
-static int stat_path(struct cli *cli, const char *arg, cli_reply_fn fn,
-		     void *to)
-{
-	struct stat_request req;
-	char *path;
-	int rv = cli_path(cli, arg, &path);
-
-	if (rv)
-		return rv;
-	req = (struct stat_request){ .path = text_bytes(path) };
-	rv = cli_call(cli, RPC_MASTER_METHOD(stat), &req, fn, to);
-	free(path);
-	return rv ? cli_failed_at(cli, arg) : CLI_DONE;
-}
-
 int cmd_stat(struct cli *cli, int argc ATTR_UNUSED, char **argv)
 {
-	return stat_path(cli, argv[0], on_stat, cli);
-}
-
-/* A file and who may have it. */
-struct place {
-	struct cli *cli;
-	uint64_t id, length;
-	uint32_t cached;
-	uint32_t *holders;
-	size_t n_holders;
-	char *path, *uri;
-	json_t *json;
-	uint32_t worker; /* asked right now */
-	unsigned live;
-};
-
-static int on_place(void *arg, const void *reply)
-{
-	const struct stat_reply *r = reply;
-	struct place *p = arg;
-
-	if (!S_ISREG(r->attr.mode))
-		return err_set(&p->cli->err, -EISDIR, "%.*s: not a file",
-			       (int)r->path.len, (const char *)r->path.ptr);
-	p->id = r->attr.id;
-	p->length = r->attr.length;
-	p->cached = r->cached;
-	p->path = mem_strn(r->path.ptr, r->path.len);
-	p->uri = mem_strn(r->uri.ptr, r->uri.len);
-	p->n_holders = r->holders.n;
-	p->holders =
-		mem_copy(r->holders.at, r->holders.n * sizeof(*r->holders.at));
-	return 0;
-}
-
-static void place_close(struct place *p)
-{
-	free(p->holders);
-	free(p->path);
-	free(p->uri);
-}
-
-static bool holds(const struct place *p, uint32_t worker)
-{
-	size_t i;
-
-	for (i = 0; i < p->n_holders; i++)
-		if (p->holders[i] == worker)
-			return true;
-	return false;
-}
-
-static int on_workers(void *arg, const void *reply)
-{
-	const struct workers_reply *r = reply;
-	struct place *p = arg;
-	size_t i;
-
-	for (i = 0; i < r->workers.n; i++) {
-		const struct worker_info *w = &r->workers.at[i];
-
-		if (!holds(p, w->id))
-			continue;
-		if (p->json)
-			json_array_append_new(p->json, TEXT_JSON(w->host));
-		else
-			fprintf(p->cli->out, "%.*s\n", (int)w->host.len,
-				w->host.ptr);
-	}
-	return 0;
-}
-
-int cmd_location(struct cli *cli, int argc ATTR_UNUSED, char **argv)
-{
-	const struct workers_request all = { 0 };
-	struct place p = { .cli = cli };
-	int rv = stat_path(cli, argv[0], on_place, &p);
-
-	if (rv)
-		return rv;
-	if (cli->json)
-		p.json = json_array();
-	else
-		fprintf(cli->out, "%s with file id %llu is on nodes:\n", p.path,
-			(unsigned long long)p.id);
-	rv = cli_call(cli, RPC_MASTER_METHOD(workers), &all, on_workers, &p);
-	if (rv)
-		rv = cli_failed(cli);
-	if (p.json)
-		cli_print_json(cli, json_pack("{s:o, s:I, s:o}", "path",
-					      text_json(p.path, strlen(p.path)),
-					      "id", (json_int_t)p.id, "nodes",
-					      p.json));
-	place_close(&p);
-	return rv;
-}
-
-static void explain_json(struct place *p, const struct explain_reply *r)
-{
-	json_t *blocks = json_array();
-	size_t i;
-
-	for (i = 0; i < r->blocks.n; i++)
-		json_array_append_new(blocks,
-				      text_json_number(r->blocks.at[i]));
-	json_array_append_new(
-		p->json,
-		json_pack("{s:i, s:b, s:I, s:b, s:b, s:b, s:o, s:o, s:I, s:o, "
-			  "s:o, s:o}",
-			  "worker", (int)p->worker, "home", r->home, "present",
-			  (json_int_t)r->present, "complete", r->complete,
-			  "verified", r->verified, "granted", r->granted, "why",
-			  TEXT_JSON(r->why), "last_open",
-			  TEXT_JSON(r->last_open), "last_open_ms",
-			  (json_int_t)r->last_open_ms, "tier",
-			  TEXT_JSON(r->tier), "dir", TEXT_JSON(r->dir),
-			  "blocks", blocks));
-}
-
-static int on_explain(void *arg, const void *reply)
-{
-	const struct explain_reply *r = reply;
-	struct place *p = arg;
-	FILE *out = p->cli->out;
-	char when[40];
-	size_t i;
-
-	if (p->json) {
-		explain_json(p, r);
-		return 0;
-	}
-	fprintf(out, "worker %u%s: %llu of %llu bytes cached%s%s%s", p->worker,
-		r->home ? ", its home" : "", (unsigned long long)r->present,
-		(unsigned long long)p->length, r->complete ? ", complete" : "",
-		r->verified ? ", verified" : "",
-		r->granted ? ", granted to a reader" : "");
-	if (r->tier.len)
-		fprintf(out, ", in %.*s (%.*s)", (int)r->tier.len, r->tier.ptr,
-			(int)r->dir.len, r->dir.ptr);
-	fputc('\n', out);
-	if (r->why.len)
-		fprintf(out, "  not cached whole: %.*s\n", (int)r->why.len,
-			r->why.ptr);
-	for (i = 0; i < r->blocks.n; i++)
-		fprintf(out, "  block %zu: %llu bytes cached\n", i,
-			(unsigned long long)r->blocks.at[i]);
-	if (r->last_open.len) {
-		text_time(when, sizeof(when), r->last_open_ms);
-		fprintf(out, "  last open, %s: %.*s\n", when,
-			(int)r->last_open.len, r->last_open.ptr);
-	} else {
-		fprintf(out, "  last open: not remembered\n");
-	}
-	return 0;
-}
-
-struct live {
-	uint32_t *ids;
-	size_t n;
-};
-
-static int on_live(void *arg, const void *reply)
-{
-	const struct workers_reply *r = reply;
-	struct live *live = arg;
-	size_t i;
-
-	live->ids = mem_array(r->workers.n, sizeof(*live->ids));
-	for (i = 0; i < r->workers.n; i++)
-		if (r->workers.at[i].live)
-			live->ids[live->n++] = r->workers.at[i].id;
-	return 0;
-}
-
-/* Asks each live worker; one that does not answer is a warning. */
-static int explain_workers(struct cli *cli, struct place *p)
-{
-	const struct explain_request req = { .id = p->id };
-	const struct workers_request all = { 0 };
-	struct live live = { 0 };
-	int rv =
-		cli_call(cli, RPC_MASTER_METHOD(workers), &all, on_live, &live);
-	size_t i;
-	int failed = 0;
-
-	for (i = 0; i < live.n && !rv; i++) {
-		p->worker = live.ids[i];
-		if (cli_call_worker(cli, p->worker, RPC_WORKER_METHOD(explain),
-				    &req, on_explain, p) < 0) {
-			failed++;
-			fprintf(cli->errors, "worker %u: %s\n", p->worker,
-				cli->err.msg);
-		}
-	}
-	free(live.ids);
-	if (rv)
-		return cli_failed(cli);
-	if (live.n == 0 && !p->json)
-		fprintf(cli->out, "no worker is alive\n");
-	return failed ? CLI_PARTLY : CLI_DONE;
-}
-
-int cmd_explain(struct cli *cli, int argc ATTR_UNUSED, char **argv)
-{
-	struct place p = { .cli = cli };
-	int rv;
-
-	cli->wait_ms = EXPLAIN_WAIT_MS;
-	rv = stat_path(cli, argv[0], on_place, &p);
-
-	if (rv)
-		return rv;
-	if (cli->json)
-		p.json = json_array();
-	else
-		fprintf(cli->out, "%s\nstorage: %s\nid %llu, %llu bytes\n",
-			p.path, p.uri, (unsigned long long)p.id,
-			(unsigned long long)p.length);
-	rv = explain_workers(cli, &p);
-	if (p.json)
-		cli_print_json(cli,
-			       json_pack("{s:o, s:o, s:I, s:I, s:o}", "path",
-					 text_json(p.path, strlen(p.path)),
-					 "uri", text_json(p.uri, strlen(p.uri)),
-					 "id", (json_int_t)p.id, "length",
-					 (json_int_t)p.length, "workers",
-					 p.json));
-	place_close(&p);
-	return rv;
+	return cli_stat(cli, argv[0], on_stat, cli);
 }

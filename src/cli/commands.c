@@ -51,6 +51,11 @@ static const struct cli_flag ls_flags[] = {
 	{ 0 },
 };
 
+static const struct cli_flag stat_flags[] = {
+	{ 'f', "format", "TEXT", "only this, with values for % and a letter" },
+	{ 0 },
+};
+
 static const struct cli_flag du_flags[] = {
 	{ 'h', "human", NULL, "sizes for people" },
 	{ 's', "summary", NULL, "one line an argument" },
@@ -206,8 +211,13 @@ const struct cli_command cli_commands[] = {
 	  "those of the storage, see UNDER-STORAGES in acached(1), and uid=, "
 	  "gid= and umask= (octal): how files appear.",
 	  mount_flags, 0, 2, cmd_mount },
-	{ "fs", "stat", "PATH", "what is known of a file", NULL, none, 1, 1,
-	  cmd_stat },
+	{ "fs", "stat", "PATH", "what is known of a file",
+	  "First as the old system printed it, in so far as it is known here, "
+	  "then for people. With --format each of %N (name), %z (bytes), %u, "
+	  "%g "
+	  "(owner, group), %y, %Y (last change, UTC, and in ms), %b (blocks) "
+	  "and %i (id) in TEXT is replaced.",
+	  stat_flags, 1, 1, cmd_stat },
 	{ "fs", "tail", "PATH...", "print the last bytes of files", NULL,
 	  end_flags, 1, INT_MAX, cmd_tail },
 	{ "fs", "test", "PATH", "a question about a path, for scripts",

@@ -10,6 +10,7 @@ libcli_a_SOURCES += %D%/cmd_checksum.c
 libcli_a_SOURCES += %D%/cmd_config.c
 libcli_a_SOURCES += %D%/cmd_doctor.c
 libcli_a_SOURCES += %D%/cmd_fsck.c
+libcli_a_SOURCES += %D%/cmd_explain.c
 libcli_a_SOURCES += %D%/cmd_jobs.c
 libcli_a_SOURCES += %D%/cmd_load.c
 libcli_a_SOURCES += %D%/cmd_ls.c

@@ -292,6 +292,44 @@ def test_a_mountpoints_process_answers_too(cluster, tree):
         "logLevel").get(name) == {"all": "info"}, 20, 0.2)
 
 
+# As real Alluxio 2.9.6 printed it (up to "cacheable"), and the names that its
+# source has after that.
+STAT = """\
+/l/cli/a.txt is a file path.
+URIStatus{info=FileInfo{fileId=513483472895, name=a.txt, path=/l/cli/a.txt, \
+ufsPath=DIR/lufs/cli/a.txt, length=6, blockSizeBytes=67108864, \
+creationTimeMs=1795402854625, completed=true, folder=false, pinned=false, \
+pinnedlocation=[], cacheable=, persisted=, blockIds=, inMemoryPercentage=, \
+lastModificationTimesMs=, ttl=, lastAccessTimesMs=, ttlAction=, owner=, \
+group=, mode=, persistenceState=, mountPoint=, replicationMax=, \
+replicationMin=, fileBlockInfos=, mountId=, inAlluxioPercentage=, \
+ufsFingerprint=, acl=, defaultAcl=}}
+"""
+
+
+def test_stat_begins_as_the_old_system_printed_it(one):
+    load_one(one)
+    first, second = text_of(one, "stat", "/cli/a.txt").splitlines()[:2]
+    assert first == STAT.splitlines()[0].replace("/l/", "/")
+    theirs = re.findall(r"[{ ](\w+)=", STAT)
+    ours = re.findall(r"[{ ](\w+)=", second)
+    assert [w for w in theirs if w in ours] == ours  # no other, same order
+    for part in ("name=a.txt, path=/cli/a.txt, ufsPath=file://",
+                 ", length=6, blockSizeBytes=268435456, completed=true, "
+                 "folder=false, ", "lastModificationTimesMs=2000000, ",
+                 "mode=420, persistenceState=PERSISTED, mountPoint=false, "
+                 "inAlluxioPercentage=100}}"):
+        assert part in second, second
+    assert text_of(one, "stat", "/cli").startswith(
+        "/cli is a directory path.\n")
+    assert "mountPoint=true" in text_of(one, "stat", "/")
+    who = one.fs("ls", "-d", "/cli/a.txt").stdout.split()[1:3]
+    assert text_of(one, "stat", "-f", "%N %z %u %g %y %Y %b %%x",
+                   "/cli/a.txt") == "a.txt 6 %s %s 1970-01-01 00:33:20 " \
+        "2000000 1 %%x\n" % tuple(who)
+    assert text_of(one, "stat", "--format", "%z %b", "/cli") == "NA NA\n"
+
+
 # As real Alluxio 2.9.6 printed it.
 MOUNT = """\
 DIR/lufs  on  /l  (local, capacity=251.97GB, used=27.05GB(10%), not \
@@ -499,3 +537,44 @@ def test_top_is_lines_or_a_screen(one):
     for words in (["-n", "0"], ["-i", "soon"], ["-l", "1000"]):
         p = one.admin("top", *words, check=False)
         assert p.returncode == 2, words
+
+
+# Words for each command, as they do no harm; None: prints content.
+WORDS = {
+    "fs": {
+        "cat": None, "head": None, "tail": None,
+        "checkConsistency": ["/cli"], "checksum": ["/cli/a.txt"],
+        "count": ["/cli"], "distributedLoad": ["/cli"], "du": ["/cli"],
+        "explain": ["/cli/a.txt"], "free": ["/empty"],
+        "getCapacityBytes": [], "getUsedBytes": [], "help": [], "leader": [],
+        "load": ["/cli"], "loadMetadata": ["/cli"],
+        "location": ["/cli/a.txt"], "ls": ["/cli"], "masterInfo": [],
+        "mount": [], "stat": ["/cli"], "test": ["-e", "/cli"],
+        "unmount": ["/none"], "updateMount": ["/"],
+    },
+    "admin": {
+        "config": [], "doctor": [], "fsck": [], "help": [],
+        "journal": ["dump"], "logLevel": [], "metrics": [], "report": [],
+        "scrub": [], "top": ["-n", "1", "-i", "0.1"],
+    },
+}
+
+
+@pytest.mark.parametrize("group", ["fs", "admin"])
+def test_each_command_of_the_table_has_help_json_and_statuses(one, group):
+    told = [c["command"] for c in json.loads(one.run(
+        group, "help", "--json").stdout)]
+    assert sorted(told) == sorted(WORDS[group])
+    for command, words in WORDS[group].items():
+        p = one.run(group, command, "--help")
+        assert p.stdout.startswith("usage: acached %s %s " % (group, command))
+        p = one.run(group, command, "--no-such", check=False)
+        assert p.returncode == 2, command
+        if words is None:
+            continue
+        p = one.run(group, command, "--json", "--state", one.state, *words,
+                    check=False)
+        assert p.returncode in (0, 1, 3), (command, p.stderr)
+        value = json.loads(p.stdout)
+        if p.returncode == 1 and command not in ("doctor", "fsck"):
+            assert value["error"], command
