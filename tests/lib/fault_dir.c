@@ -340,16 +340,18 @@ static void apply_name(struct disk *disk, const struct fault_record *at)
 		return;
 	}
 	unname(disk, name);
-	if (r.call == FAULT_RENAME)
+	if (r.call == FAULT_RENAME) /* both names or none */
 		set_name(disk, to, r.file);
 }
 
-static void settle_names(struct disk *disk, size_t n)
+/* The first `n`, each by chance. */
+static void settle_names(struct disk *disk, size_t n, unsigned chance)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		apply_name(disk, disk->pending[i]);
+		if (next_random(disk) % 100 < chance)
+			apply_name(disk, disk->pending[i]);
 	disk->n_pending = 0;
 }
 
@@ -368,7 +370,7 @@ static void put_call(struct disk *disk, const struct fault_record *at,
 		break;
 	case FAULT_SYNC_DIR:
 		if (answered)
-			settle_names(disk, disk->n_pending);
+			settle_names(disk, disk->n_pending, 100);
 		break;
 	case FAULT_SYNC:
 		if (answered)
@@ -428,8 +430,13 @@ void fault_dir_cut(const struct fault_dir *d, uint64_t call, uint64_t seed,
 	disk->random = seed;
 	for (i = 0; i <= call && i < d->n_calls; i++)
 		put_call(disk, d->calls[i], i < call);
-	/* Names are lost from the last on, as from any journal. */
-	settle_names(disk, next_random(disk) % (disk->n_pending + 1));
+	/* Names are lost from the last on, as where there is a journal, or one
+	 * by one. */
+	if (next_random(disk) % 2)
+		settle_names(disk, next_random(disk) % (disk->n_pending + 1),
+			     100);
+	else
+		settle_names(disk, disk->n_pending, 50);
 	for (i = 0; i < MAX_FILES; i++)
 		settle(disk, &disk->files[i],
 		       chances[next_random(disk) % ARRAY_SIZE(chances)]);
