@@ -28,6 +28,7 @@ struct master_options {
 	void *arena;
 	size_t arena_size;
 	uint64_t checkpoint_bytes;
+	const char *raft_dir; /* for dumps of what is only there; or NULL */
 	uint8_t uuid[16];
 	uint64_t block_size; /* of a new cluster */
 

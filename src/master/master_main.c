@@ -38,6 +38,7 @@ struct process {
 	struct workpool *ufs_pool, *checkpoint_pool;
 	struct task ufs_task, ufs_stop;
 	struct raft_disk *disk;
+	char *raft_dir;
 	struct checkpoints *checkpoints;
 	struct arena arena;
 	uint8_t key[SECRET_KEY_LEN];
@@ -226,15 +227,11 @@ static int open_loops(struct process *p, struct err *err)
 /* raft's files lie by themselves. */
 static int open_raft(struct process *p, struct err *err)
 {
-	char *dir = mem_printf("%s/raft", p->env->dir);
-	int rv = 0;
+	const char *dir = p->raft_dir = mem_printf("%s/raft", p->env->dir);
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		rv = err_set(err, -errno, "%s: %m", dir);
-	if (!rv)
-		rv = raft_disk_open(&p->disk, p->loop, dir, err);
-	free(dir);
-	return rv;
+		return err_set(err, -errno, "%s: %m", dir);
+	return raft_disk_open(&p->disk, p->loop, dir, err);
 }
 
 /* As much as the system's limits let us have. */
@@ -296,6 +293,7 @@ static void start(struct process *p)
 		.member = member->id,
 		.empty = member->empty,
 		.checkpoints = p->checkpoints,
+		.raft_dir = p->raft_dir,
 		.arena = p->arena.base,
 		.arena_size = p->arena.size,
 		.block_size = c->block_size.bytes,
@@ -330,6 +328,7 @@ static void close_all(struct process *p)
 	checkpoints_close(p->checkpoints);
 	secret_wipe(p->key, sizeof(p->key));
 	free(p->socket);
+	free(p->raft_dir);
 }
 
 int master_main(const struct role_env *env)

@@ -459,6 +459,86 @@ int raft_files_check(const char *dir, bool *begun, struct err *err)
 	return rv;
 }
 
+/* Reading. */
+
+#define COMMAND 1 /* the type of our entries */
+
+typedef bool (*entry_fn)(void *owner, const void *entry, size_t len);
+
+static bool read_batch(const uint8_t *at, entry_fn fn, void *owner)
+{
+	uint64_t n = get64(at + 8), i;
+	const uint8_t *header = at + BATCH_HEADER;
+	const uint8_t *data = header + n * ENTRY_HEADER;
+	bool more = true;
+	uint32_t len;
+
+	for (i = 0; i < n && more; i++, header += ENTRY_HEADER) {
+		len = get32(header + 12);
+		if (header[8] == COMMAND)
+			more = fn(owner, data, len);
+		data += len;
+	}
+	return more;
+}
+
+/* Whether there may be more. */
+static bool read_segment(const struct listing *l, const char *name, entry_fn fn,
+			 void *owner)
+{
+	bool more = true;
+	struct bytes b;
+	struct err err;
+	size_t at, len;
+
+	if (read_file(l, name, &b, &err))
+		return true; /* removed, or renamed when it was closed */
+	if (b.len >= 8 && get64(b.at) == FORMAT)
+		for (at = 8; more && check_batch(b.at + at, b.len - at, &len);
+		     at += len)
+			more = read_batch(b.at + at, fn, owner);
+	free(b.at);
+	return more;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static void read_all(struct listing *l, entry_fn fn, void *owner)
+{
+	char name[NAME_LEN];
+	bool more = true;
+	size_t i;
+
+	if (l->n_closed)
+		qsort(l->closed, l->n_closed, sizeof(*l->closed), by_name);
+	for (i = 0; i < l->n_closed && more; i++)
+		more = read_segment(l, l->closed[i], fn, owner);
+	for (i = 0; i < l->n_open && more; i++) {
+		snprintf(name, sizeof(name), "open-%" PRIu64, l->open[i]);
+		more = read_segment(l, name, fn, owner);
+	}
+}
+
+int raft_files_read(const char *dir, entry_fn fn, void *owner, struct err *err)
+{
+	struct listing l = { .dir = dir };
+	int rv;
+
+	l.fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l.fd < 0)
+		return err_set(err, -errno, "%s: %m", dir);
+	rv = list_files(&l, err);
+	if (!rv)
+		read_all(&l, fn, owner);
+	close(l.fd);
+	free(l.closed);
+	free(l.open);
+	return rv;
+}
+
 /* Markers. */
 
 #define MARKER_VERSION 2

@@ -28,6 +28,15 @@
  */
 int raft_files_check(const char *dir, bool *begun, struct err *err) MUST_CHECK;
 
+/*
+ * Calls with each command of the log that lies in `dir`, oldest first, until
+ * `fn` returns false.  Any thread, while raft writes: what is not whole yet is
+ * the end.
+ */
+int raft_files_read(const char *dir,
+		    bool (*fn)(void *owner, const void *entry, size_t len),
+		    void *owner, struct err *err) MUST_CHECK;
+
 /* What raft keeps as its snapshot: where the checkpoint is. */
 struct raft_marker {
 	uint64_t version, index, pad[5];

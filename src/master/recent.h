@@ -1,6 +1,6 @@
 /*
  * The last entries of the journal, copied, at most RECENT_BYTES of them: what
- * `admin journal dump` shows.  Older ones are in the checkpoint only.
+ * `admin journal dump` shows without reading the log on disk.
  */
 #pragma once
 

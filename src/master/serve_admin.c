@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "master/dump.h"
 #include "master/entry.h"
+#include "master/raft_files.h"
 #include "master/state.h"
 
 #define DUMP_LIMIT 1000 /* lines a reply */
@@ -138,15 +139,33 @@ static void dump_entry(struct lines *l, uint64_t index, const void *buf,
 	msgpack_zone_free(zone);
 }
 
-void serve_journal_dump(void *role, struct rpc_call *call, const void *request)
+static size_t limit_of(const struct journal_dump_request *req)
 {
-	const struct journal_dump_request *req = request;
-	struct journal_dump_reply reply = { .last = req->after };
+	return req->limit ? req->limit : DUMP_LIMIT;
+}
+
+static void reply_lines(struct rpc_call *call, struct lines *l,
+			struct journal_dump_reply *reply)
+{
+	size_t i;
+
+	reply->records.at = l->at;
+	reply->records.n = l->n;
+	rpc_reply(call, reply);
+	for (i = 0; i < l->n; i++)
+		free((char *)(uintptr_t)l->at[i].ptr);
+	free(l);
+}
+
+/* What is in memory. */
+static void dump_recent(struct master *m, struct rpc_call *call, uint64_t after,
+			size_t limit)
+{
+	struct journal_dump_reply reply = { .last = after };
 	struct lines *l = mem_alloc(sizeof(*l));
-	size_t limit = req->limit ? req->limit : DUMP_LIMIT, len, i;
-	struct master *m = role;
 	const void *buf;
 	uint64_t index;
+	size_t len;
 
 	while (!is_full(l) && l->n < limit &&
 	       (buf = journal_recent(m->journal, reply.last, &index, &len))) {
@@ -155,13 +174,86 @@ void serve_journal_dump(void *role, struct rpc_call *call, const void *request)
 		dump_entry(l, index, buf, len);
 		reply.last = index;
 	}
-	reply.records.at = l->at;
-	reply.records.n = l->n;
 	reply.more = journal_recent(m->journal, reply.last, &index, &len);
-	rpc_reply(call, &reply);
-	for (i = 0; i < l->n; i++)
-		free((char *)(uintptr_t)l->at[i].ptr);
-	free(l);
+	reply_lines(call, l, &reply);
+}
+
+/* What is only on disk: entries after `after` and before `before`. */
+struct dump_op {
+	struct master *m;
+	struct rpc_call *call;
+	uint64_t after, before;
+	size_t limit;
+	struct journal_dump_reply reply;
+	struct lines *lines;
+	struct task task;
+};
+
+/* On a pool thread. */
+static bool on_entry(void *owner, const void *entry, size_t len)
+{
+	struct dump_op *op = owner;
+	struct lines *l = op->lines;
+	struct entry_reader r;
+
+	if (entry_open(&r, entry, len, NULL) || r.index >= op->before)
+		return false;
+	if (r.index <= op->after)
+		return true;
+	if (is_full(l) || l->n >= op->limit ||
+	    (l->n && l->bytes + len > REPLY_BYTES))
+		return false;
+	dump_entry(l, r.index, entry, len);
+	op->reply.last = r.index;
+	return true;
+}
+
+static ssize_t read_disk(struct task *t)
+{
+	struct dump_op *op = container_of(t, struct dump_op, task);
+
+	return raft_files_read(op->m->o.raft_dir, on_entry, op, NULL);
+}
+
+static void on_disk_read(struct task *t)
+{
+	struct dump_op *op = container_of(t, struct dump_op, task);
+
+	op->m->asking--;
+	op->reply.more = true; /* what is in memory comes next */
+	if (op->lines->n) {
+		reply_lines(op->call, op->lines, &op->reply);
+	} else {
+		free(op->lines);
+		dump_recent(op->m, op->call, op->after, op->limit);
+	}
+	free(op);
+}
+
+void serve_journal_dump(void *role, struct rpc_call *call, const void *request)
+{
+	const struct journal_dump_request *req = request;
+	struct master *m = role;
+	struct dump_op *op;
+	uint64_t oldest;
+	size_t len;
+
+	if (!m->o.raft_dir || !journal_recent(m->journal, 0, &oldest, &len) ||
+	    req->after + 1 >= oldest) {
+		dump_recent(m, call, req->after, limit_of(req));
+		return;
+	}
+	op = mem_alloc(sizeof(*op));
+	op->m = m;
+	op->call = call;
+	op->after = req->after;
+	op->before = oldest;
+	op->limit = limit_of(req);
+	op->reply.last = req->after;
+	op->lines = mem_alloc(sizeof(*op->lines));
+	m->asking++;
+	workpool_submit(m->o.pool, m->o.loop, &op->task, read_disk,
+			on_disk_read);
 }
 
 void serve_leader(void *role, struct rpc_call *call,

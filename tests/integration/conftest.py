@@ -26,7 +26,12 @@ def pytest_configure(config):
 
 
 # Of more than five seconds on two quiet CPUs: not in tests/run --quick.
-SLOW = ("test_what_is_wanted_comes_up_through_three_tiers",
+SLOW = ("test_backing_files_that_are_not_what_the_index_says_are_named",
+        "test_it_is_right_while_files_come_and_go",
+        "test_a_journal_that_cannot_be_written_stops_the_master_only",
+        "test_a_full_disk_below_the_logs_stops_no_role",
+        "test_a_dump_shows_what_is_only_on_disk_too",
+        "test_what_is_wanted_comes_up_through_three_tiers",
         "test_killed_while_files_move_nothing_is_fetched_again",
         "test_a_scrub_finds_and_names_what_is_damaged",
         "test_what_rots_while_stopped_is_not_served",

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import json
 import mmap
 import os
 import re
@@ -123,3 +124,29 @@ def test_a_full_disk_below_the_logs_stops_no_role(cluster, source):
         cluster.kill(role)
         cluster.wait_restarted(role, old, 30)
         acached.read_all(cluster.mountpoint, top)
+
+
+def test_a_dump_shows_what_is_only_on_disk_too(cluster, workdir):
+    """More than the 8 MiB of the journal that the master has in memory."""
+    top = os.path.join(workdir, "source")
+    links = 2600
+    os.makedirs(top)
+    for n in range(links):
+        os.symlink("%d/" % n + "x/" * 1900, os.path.join(top, "l%d" % n))
+    cluster.start("--ufs", "file://" + top, mountpoint=False)
+    cluster.fs("loadMetadata", "-R", "/", seconds=120)
+    (raft,) = [os.path.join(where, "raft") for where, dirs, _ in
+               os.walk(cluster.state) if "raft" in dirs]
+    assert sum(os.path.getsize(os.path.join(raft, n))
+               for n in os.listdir(raft)) > 9 << 20
+    indexes, counts = [], {"cluster": 0, "learn": 0}
+    for line in cluster.admin("journal", "dump", seconds=120) \
+            .stdout.splitlines():
+        record = json.loads(line)
+        indexes.append(record["index"])
+        if record["record"] == "learn":
+            counts["learn"] += record["count"]
+        elif record["record"] == "cluster":
+            counts["cluster"] += 1
+    assert indexes == sorted(indexes)
+    assert counts == {"cluster": 1, "learn": links}
