@@ -164,10 +164,13 @@ static int sum_tree(struct sum *sum, const char *path)
 	return list_walk(&w, path);
 }
 
+/* Those of the old system. */
+#define DU_COLUMNS "%-13s %-16s "
+
 static int du_one(void *arg, const char *path)
 {
 	struct sum *sum = arg;
-	char bytes[32], cached[32];
+	char bytes[32], cached[32], part[64];
 	int rv = sum_tree(sum, path);
 
 	if (rv)
@@ -184,10 +187,11 @@ static int du_one(void *arg, const char *path)
 	}
 	cli_size(sum->cli, bytes, sum->bytes);
 	cli_size(sum->cli, cached, sum->cached);
-	fprintf(sum->cli->out, "%-16s %s (%llu%%)%*s ", bytes, cached,
-		(unsigned long long)(sum->bytes ? sum->cached * 100 / sum->bytes
-						: 0),
-		4, "");
+	snprintf(part, sizeof(part), "%s (%llu%%)", cached,
+		 (unsigned long long)(sum->bytes
+					      ? sum->cached * 100 / sum->bytes
+					      : 0));
+	fprintf(sum->cli->out, DU_COLUMNS, bytes, part);
 	text_name(sum->cli->out, path, strlen(path));
 	fputc('\n', sum->cli->out);
 	return 0;
@@ -199,8 +203,8 @@ int cmd_du(struct cli *cli, int argc, char **argv)
 
 	sum.json = cli->json ? json_array() : NULL;
 	if (!sum.json)
-		fprintf(cli->out, "%-16s %-19s %s\n", "File Size", "In acached",
-			"Path");
+		fprintf(cli->out, DU_COLUMNS "Path\n", "File Size",
+			"In acached");
 	return cli_end_json(cli, sum.json,
 			    cli_each_path(cli, argc, argv, du_one, &sum));
 }

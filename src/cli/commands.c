@@ -58,7 +58,7 @@ static const struct cli_flag stat_flags[] = {
 
 static const struct cli_flag du_flags[] = {
 	{ 'h', "human", NULL, "sizes for people" },
-	{ 's', "summary", NULL, "one line an argument" },
+	{ 's', "summary", NULL, "one line an argument, as without it" },
 	{ 0 },
 };
 

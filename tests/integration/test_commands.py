@@ -85,6 +85,21 @@ def test_ls_has_the_columns_of_the_old_system(one):
     assert "292.97KB" in text_of(one, "ls", "-h", "/cli/sub/b.bin")
 
 
+# As real Alluxio 2.9.6 printed it.
+DU = """\
+File Size     In Alluxio       Path
+292.97KB      292.97KB (100%)  /l/cli
+"""
+
+
+def test_du_has_the_columns_of_the_old_system(one):
+    one.fs("load", "/cli/sub")
+    acached.wait_for("the master knows", lambda: "(100%)" in
+                     text_of(one, "du", "/cli/sub"))
+    assert text_of(one, "du", "-s", "-h", "/cli/sub") == DU.replace(
+        "In Alluxio", "In acached").replace("/l/cli", "/cli/sub")
+
+
 def names(text):
     return [line.split()[-1].rpartition("/")[2] for line in text.splitlines()]
 
