@@ -12,7 +12,7 @@
 /* A command that asks one process after the other. */
 struct round {
 	struct cli *cli;
-	const struct process *p; /* that is asked */
+	struct process *p; /* that is asked */
 	json_t *json;
 	const char *name; /* metrics: only these; or NULL */
 };

@@ -102,7 +102,7 @@ static int find_busiest(struct top *t)
 
 	busy_free(t);
 	for (i = 0; i < all->n && t->lines; i++)
-		if (all->at[i].kind == PROCESS_WORKER)
+		if (all->at[i].kind == PROCESS_WORKER && !all->at[i].silent)
 			process_call(t->cli, &all->at[i],
 				     RPC_WORKER_METHOD(busiest), &req,
 				     on_busiest, t);

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-#define CALL_MS 10000 /* how long a mountpoint's process may take */
+#define CALL_MS 3000
 
 struct search {
 	struct cli *cli;
@@ -37,7 +37,26 @@ static void add(const struct search *s, enum process_kind kind, char *name,
 		return;
 	}
 	all->at = mem_resize(all->at, all->n + 1, sizeof(*all->at));
-	all->at[all->n++] = (struct process){ kind, name, worker, address };
+	all->at[all->n++] = (struct process){
+		.kind = kind, .name = name, .worker = worker, .address = address
+	};
+}
+
+/* Its socket if that is on this machine, else where others reach it. */
+static char *address_of(const struct worker_info *w)
+{
+	char *address;
+	size_t i;
+
+	for (i = 0; i < w->addresses.n; i++) {
+		address = mem_strn(w->addresses.at[i].ptr,
+				   w->addresses.at[i].len);
+		if (strncmp(address, "unix:", 5) != 0 ||
+		    access(address + 5, F_OK) == 0)
+			return address;
+		free(address);
+	}
+	return mem_str("");
 }
 
 static int on_workers(void *arg, const void *reply)
@@ -50,7 +69,7 @@ static int on_workers(void *arg, const void *reply)
 		if (r->workers.at[i].live)
 			add(s, PROCESS_WORKER,
 			    mem_printf("worker:%u", r->workers.at[i].id),
-			    r->workers.at[i].id, NULL);
+			    r->workers.at[i].id, address_of(&r->workers.at[i]));
 	return 0;
 }
 
@@ -134,18 +153,14 @@ void processes_free(struct processes *all)
 	*all = (struct processes){ 0 };
 }
 
-int process_call(struct cli *cli, const struct process *p,
+int process_call(struct cli *cli, struct process *p,
 		 const struct rpc_method *method, const void *request,
 		 cli_reply_fn fn, void *arg)
 {
-	switch (p->kind) {
-	case PROCESS_MASTER:
-		return cli_call(cli, method, request, fn, arg);
-	case PROCESS_WORKER:
-		return cli_call_worker(cli, p->worker, method, request, fn,
-				       arg);
-	default:
-		return cli_call_at(cli, p->address, CALL_MS, method, request,
-				   fn, arg);
-	}
+	int rv = p->address ? cli_call_at(cli, p->address, CALL_MS, method,
+					  request, fn, arg)
+			    : cli_call(cli, method, request, fn, arg);
+
+	p->silent = rv != 0;
+	return rv;
 }

@@ -14,7 +14,8 @@ struct process {
 	enum process_kind kind;
 	char *name; /* "master", "worker:1", "fuse:/mnt/data" */
 	uint32_t worker;
-	char *address; /* of a mountpoint's */
+	char *address; /* NULL: the master's, which client/ finds */
+	bool silent;   /* it did not answer when it was asked last */
 };
 
 struct processes {
@@ -29,7 +30,8 @@ struct processes {
 int processes_find(struct cli *cli, const char *target, struct processes *out);
 void processes_free(struct processes *all);
 
-/* Calls one that answers PROCESS_CALLS, and waits, as cli_call() does. */
-int process_call(struct cli *cli, const struct process *p,
+/* Calls one and waits, as cli_call() does; for one that is not the master 3 s
+ * at most. */
+int process_call(struct cli *cli, struct process *p,
 		 const struct rpc_method *method, const void *request,
 		 cli_reply_fn fn, void *arg);

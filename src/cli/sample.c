@@ -102,7 +102,7 @@ static void add(struct sample_numbers *to, struct sample_process *before,
 int sample_take(struct sample *s)
 {
 	const struct metrics_request req = { .all = true };
-	const struct process *p;
+	struct process *p;
 	struct sample_numbers now;
 	size_t i;
 	int rv;

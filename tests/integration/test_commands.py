@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -522,6 +523,21 @@ def test_top_tells_where_reads_come_from_and_what_is_busy(served):
         acached.wait_for("it is busiest", lambda: json.loads(top.next())[
             "busiest"][0]["path"] == "/s3/" + hot, 20, 0)
         assert len(ticks[-1]["busiest"]) == 3
+
+
+def test_a_worker_that_hangs_is_told_and_not_waited_for(cluster, tree):
+    cluster.start("--ufs", "file://" + tree[0], mountpoint=False)
+    worker = cluster.child("worker")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        p = cluster.admin("metrics", "acached_inodes", check=False)
+        assert p.returncode == 3 and "worker:1" in p.stderr
+        assert p.stdout.startswith("# process master\n")
+        p = cluster.admin("top", "--json", "-n", "1", "-i", "0.1")
+        tick = json.loads(p.stdout)
+        assert (tick["silent"], tick["workers"]) == (1, 0)
+    finally:
+        os.kill(worker, signal.SIGCONT)
 
 
 def test_top_is_lines_or_a_screen(one):
