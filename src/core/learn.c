@@ -282,6 +282,10 @@ int learn_apply(struct namespace *ns, const struct learn_record *r,
 		end_sweep(ns, slot);
 		d->complete_ms = time_ms;
 	}
+	if (r->whole) {
+		d->flags &= (uint8_t)~DIR_SWEEPING;
+		d->complete_ms = time_ms;
+	}
 	return 0;
 }
 

@@ -1,38 +1,10 @@
-#include "master/loader.h"
+#include "master/listing.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-
-#define LOG_MODULE "master"
-#include "runtime/log.h"
-
-#define PATH_BYTES 8192
-#define PAGES      2 /* of a listing that are in the journal or on their way */
-
-struct listing {
-	struct loader *l;
-	uint64_t dir;
-	struct list waiters, late; /* late: for the next listing */
-	struct storage_req req;
-	struct task fail;
-	struct err err;
-	int code;
-	uint32_t mount;      /* that is asked */
-	unsigned journalled; /* records on their way */
-	size_t skipped;      /* names that cannot be shown */
-	bool asking;         /* `req` is */
-	bool begun;          /* the first record was submitted */
-	bool complete;       /* so was the last */
-};
-
-/* A record of a listing on its way. */
-struct learning {
-	struct journal_req req;
-	struct listing *g;
-};
 
 struct statting {
 	struct loader *l;
@@ -54,6 +26,7 @@ void loader_init(struct loader *l, const struct loader_options *o)
 	map_init(&l->listings);
 	map_init(&l->stats);
 	negative_init(&l->negative, o->negative_ttl_ms);
+	interest_init(&l->interest);
 	skipped_init(&l->skipped);
 }
 
@@ -67,6 +40,7 @@ void loader_close(struct loader *l)
 	map_close(&l->listings);
 	map_close(&l->stats);
 	negative_close(&l->negative);
+	interest_close(&l->interest);
 	skipped_close(&l->skipped);
 }
 
@@ -75,7 +49,7 @@ static struct namespace *tree(const struct loader *l)
 	return journal_namespace(l->o.journal);
 }
 
-static void tell(struct list *waiters, int code, const struct err *err)
+void loader_tell(struct list *waiters, int code, const struct err *err)
 {
 	struct loader_wait *w;
 	struct list *link;
@@ -86,8 +60,8 @@ static void tell(struct list *waiters, int code, const struct err *err)
 	}
 }
 
-static int find_storage(struct loader *l, uint64_t dir, char *path,
-			uint32_t *mount, struct storage **out, struct err *err)
+int loader_storage(struct loader *l, uint64_t dir, char *path, uint32_t *mount,
+		   struct storage **out, struct err *err)
 {
 	struct inode_view v;
 	ssize_t n;
@@ -97,196 +71,18 @@ static int find_storage(struct loader *l, uint64_t dir, char *path,
 		return err_set(err, rv, "%s", err_text(rv));
 	if (!v.mount)
 		return err_set(err, -ENOENT, "nothing is mounted there");
-	n = namespace_ufs_path(tree(l), dir, path, PATH_BYTES);
+	n = namespace_ufs_path(tree(l), dir, path, LOADER_PATH);
 	if (n < 0)
 		return err_set(err, (int)n, "%s", err_text((int)n));
 	*mount = v.mount;
 	return mounts_storage(l->o.mounts, tree(l), v.mount, out, err);
 }
 
-/* Whether the directory is another mount's by now: the root keeps its id when
- * something else is mounted there, and this answer is about what was. */
-static bool is_remounted(const struct loader *l, uint64_t dir, uint32_t mount)
+bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount)
 {
 	struct inode_view v;
 
 	return namespace_get(tree(l), dir, &v) == 0 && v.mount != mount;
-}
-
-/* Listings. */
-
-static void on_page(struct storage_req *req);
-
-/* For those who came when it had begun, and want nothing older. */
-static void list_again(struct listing *g)
-{
-	struct loader_wait *w;
-	struct list *link;
-
-	while ((link = list_pop_front(&g->late))) {
-		w = list_entry(link, struct loader_wait, link);
-		loader_list(g->l, g->dir, false, w, w->done);
-	}
-}
-
-/* Goes on, or ends when nothing is on its way any more. */
-static void listing_step(struct listing *g)
-{
-	struct loader *l = g->l;
-
-	if (!g->code && !g->complete && !g->asking && g->journalled < PAGES) {
-		g->asking = true;
-		storage_list_more(&g->req);
-	}
-	if (g->asking || g->journalled || (!g->code && !g->complete))
-		return;
-	map_remove(&l->listings, g->dir);
-	storage_req_close(&g->req);
-	tell(&g->waiters, g->code, &g->err);
-	list_again(g);
-	free(g);
-}
-
-static void listing_fail(struct listing *g, int code, const char *text)
-{
-	if (!g->code)
-		g->code = err_set(&g->err, code, "%s", text);
-}
-
-static void on_learned(struct journal_req *req,
-		       const struct namespace_result *res)
-{
-	struct learning *n = container_of(req, struct learning, req);
-	struct listing *g = n->g;
-
-	free(n);
-	g->journalled--;
-	if (res->code)
-		listing_fail(g, res->code, err_text(res->code));
-	listing_step(g);
-}
-
-static void learn(struct listing *g, const struct found *at, size_t n,
-		  bool last)
-{
-	struct journal_record r = { .type = JOURNAL_learn };
-	struct learning *req = mem_alloc(sizeof(*req));
-
-	r.learn.dir = g->dir;
-	r.learn.found.at = at;
-	r.learn.found.n = n;
-	r.learn.first = !g->begun;
-	r.learn.last = last;
-	g->begun = true;
-	g->journalled++;
-	req->g = g;
-	journal_submit(g->l->o.journal, &r, &req->req, on_learned);
-}
-
-static void learn_page(struct listing *g)
-{
-	const struct storage_page *p = &g->req.page;
-	size_t at = 0, n;
-	bool last;
-
-	do {
-		n = p->n - at < LOADER_BATCH ? p->n - at : LOADER_BATCH;
-		last = !g->req.more && at + n == p->n;
-		/* An empty page in the middle says nothing. */
-		if (n || last)
-			learn(g, p->at + at, n, last);
-		at += n;
-	} while (at < p->n);
-	g->complete = !g->req.more;
-	g->skipped += g->req.skipped;
-	if (g->complete)
-		skipped_set(&g->l->skipped, g->dir, g->skipped);
-	storage_page_free(&g->req.page);
-}
-
-static void on_forgotten_dir(struct journal_req *req,
-			     const struct namespace_result *res ATTR_UNUSED)
-{
-	struct learning *n = container_of(req, struct learning, req);
-	struct listing *g = n->g;
-
-	free(n);
-	g->journalled--;
-	listing_step(g);
-}
-
-/* The directory itself is gone. */
-static void forget_dir(struct listing *g)
-{
-	struct journal_record r = { .type = JOURNAL_forget };
-	struct namespace *ns = tree(g->l);
-	struct learning *req;
-	struct inode_view v;
-
-	if (namespace_get(ns, g->dir, &v) || v.is_mount_point)
-		return;
-	r.forget.dir = v.parent;
-	r.forget.names.at = &v.name;
-	r.forget.names.n = 1;
-	req = mem_alloc(sizeof(*req));
-	req->g = g;
-	g->journalled++;
-	journal_submit(g->l->o.journal, &r, &req->req, on_forgotten_dir);
-}
-
-static void on_page(struct storage_req *req)
-{
-	struct listing *g = container_of(req, struct listing, req);
-
-	g->asking = false;
-	if (!g->code && is_remounted(g->l, g->dir, g->mount)) {
-		listing_fail(g, -ESTALE, err_text(-ESTALE));
-	} else if (req->code) {
-		listing_fail(g, req->code,
-			     req->err.code ? req->err.msg
-					   : err_text(req->code));
-		if (req->code == -ENOENT)
-			forget_dir(g);
-	} else if (!g->code) {
-		learn_page(g);
-	}
-	listing_step(g);
-}
-
-static void on_listing_failed(struct task *t)
-{
-	listing_step(container_of(t, struct listing, fail));
-}
-
-void loader_list(struct loader *l, uint64_t dir, bool fresh,
-		 struct loader_wait *w,
-		 void (*done)(struct loader_wait *w, int code,
-			      const struct err *err))
-{
-	struct listing *g = map_get(&l->listings, dir);
-	char path[PATH_BYTES];
-	struct storage *s;
-
-	w->done = done;
-	if (g) {
-		list_push_back(fresh ? &g->late : &g->waiters, &w->link);
-		return;
-	}
-	g = mem_alloc(sizeof(*g));
-	g->l = l;
-	g->dir = dir;
-	list_init(&g->waiters);
-	list_init(&g->late);
-	list_push_back(&g->waiters, &w->link);
-	map_put(&l->listings, dir, g);
-	g->code = find_storage(l, dir, path, &g->mount, &s, &g->err);
-	if (g->code) {
-		loop_post(l->o.loop, &g->fail, on_listing_failed);
-		return;
-	}
-	l->n_lists++;
-	g->asking = true;
-	storage_list(s, &g->req, path, LOADER_BATCH, on_page);
 }
 
 /* Single names. */
@@ -300,7 +96,7 @@ static void stat_end(struct statting *s, int code)
 	storage_req_close(&s->req);
 	if (code && !s->err.code)
 		err_set(&s->err, code, "%s", err_text(code));
-	tell(&s->waiters, code, &s->err);
+	loader_tell(&s->waiters, code, &s->err);
 	free(s);
 }
 
@@ -335,7 +131,8 @@ static void stat_found(struct statting *s)
 
 	f->name.ptr = s->name;
 	f->name.len = s->len;
-	if (namespace_child(tree(s->l), s->dir, s->name, s->len, &v) == 0 &&
+	if (!listing_note(s->l, s->dir, s->hash, true) &&
+	    namespace_child(tree(s->l), s->dir, s->name, s->len, &v) == 0 &&
 	    loader_same(&v, f)) {
 		stat_end(s, 0);
 		return;
@@ -353,6 +150,7 @@ static void stat_absent(struct statting *s)
 	struct loader *l = s->l;
 	struct inode_view v;
 
+	listing_note(l, s->dir, s->hash, false);
 	negative_add(&l->negative, s->dir, s->name, s->len,
 		     loop_now_ms(l->o.loop));
 	if (namespace_child(tree(l), s->dir, s->name, s->len, &v)) {
@@ -369,7 +167,7 @@ static void on_stat(struct storage_req *req)
 {
 	struct statting *s = container_of(req, struct statting, req);
 
-	if (is_remounted(s->l, s->dir, s->mount)) {
+	if (loader_remounted(s->l, s->dir, s->mount)) {
 		stat_end(s, -ESTALE);
 	} else if (req->code == 0) {
 		stat_found(s);
@@ -409,6 +207,19 @@ static struct statting *statting_new(struct loader *l, uint64_t hash,
 	return s;
 }
 
+/* A directory in which one name after the other is asked for is listed. */
+static void note_interest(struct loader *l, uint64_t dir)
+{
+	struct inode_view v;
+	unsigned pages;
+
+	if (namespace_get(tree(l), dir, &v) || !v.mount || v.complete_ms)
+		return;
+	pages = interest_note(&l->interest, dir, loop_now_ms(l->o.loop));
+	if (pages)
+		listing_begin(l, dir, pages);
+}
+
 void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 		 struct loader_wait *w,
 		 void (*done)(struct loader_wait *w, int code,
@@ -416,7 +227,7 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 {
 	uint64_t hash = negative_hash(dir, name, len);
 	struct statting *s = map_get(&l->stats, hash);
-	char path[PATH_BYTES], *full;
+	char path[LOADER_PATH], *full;
 	struct storage *storage;
 
 	w->done = done;
@@ -428,11 +239,12 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 	list_push_back(&s->waiters, &w->link);
 	if (!map_get(&l->stats, hash))
 		map_put(&l->stats, hash, s);
-	s->code = find_storage(l, dir, path, &s->mount, &storage, &s->err);
+	s->code = loader_storage(l, dir, path, &s->mount, &storage, &s->err);
 	if (s->code) {
 		loop_post(l->o.loop, &s->fail, on_stat_failed);
 		return;
 	}
+	note_interest(l, dir);
 	l->n_stats++;
 	full = mem_printf("%s%s%s", path, path[0] ? "/" : "", s->name);
 	storage_stat(storage, &s->req, full, on_stat);

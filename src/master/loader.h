@@ -2,19 +2,20 @@
  * Metadata on demand: asks under-storage and journals what it says.
  *
  * A directory is listed page by page; each page becomes journal records of at
- * most LOADER_BATCH entries and is freed when they are encoded.  Few are on
+ * most LOADER_BATCH entries, and is freed when they are encoded.  Few are on
  * their way at a time, so memory stays bounded however large the directory is,
  * and the loop serves between them.  However many ask for one directory or one
  * name, under-storage is asked once.  Master's loop.
  */
 #pragma once
 
+#include "master/interest.h"
 #include "master/journal.h"
 #include "master/mounts.h"
 #include "master/negative.h"
 #include "master/skipped.h"
 
-#define LOADER_BATCH 1000 /* entries a record */
+#define LOADER_BATCH 500 /* entries a record */
 
 struct loader_options {
 	struct loop *loop;
@@ -30,6 +31,7 @@ struct loader {
 	struct map listings; /* by directory */
 	struct map stats;    /* by hash of directory and name */
 	struct negative negative;
+	struct interest interest;
 	struct skipped skipped;
 	uint64_t n_lists, n_stats; /* asked of under-storage */
 };

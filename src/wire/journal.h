@@ -56,17 +56,19 @@ SCHEMA_ARRAY(found)
 #define UNMOUNT_RECORD(F) F(str, path)
 
 /*
- * Part of a listing of directory `dir`, at most 1,000 entries.  `first` begins
+ * Part of a listing of directory `dir`, at most 500 entries.  `first` begins
  * a listing, `last` ends it: children not found since `first` are removed (save
  * mount points and what leads to them), and the directory is then known in
  * full, `complete_ms` at the stamp's time.  Neither: entries are just added or
- * brought up to date.
+ * brought up to date.  `whole`: what is known then is known in full, since all
+ * that differs was journalled.
  */
 #define LEARN_RECORD(F)       \
 	F(u64, dir)           \
 	F(found_array, found) \
 	F(bool, first)        \
-	F(bool, last)
+	F(bool, last)         \
+	F(bool, whole)
 
 /* These names are no more in under-storage. */
 #define FORGET_RECORD(F) \

@@ -41,6 +41,7 @@ struct handle {
 };
 
 struct call {
+	bool travels; /* what it answers is settled */
 	struct timer timer;
 	struct list link;
 	struct ufs_req *req;
@@ -397,8 +398,16 @@ static void on_due(struct timer *t)
 
 	if (c->h->f->held && c->code != -ECANCELED)
 		return; /* fake_ufs_hold() starts it again */
-	rv = c->code ? err_set(&req->err, c->code, "%s: as told", req->path)
-		     : c->run(c);
+	rv = c->travels ? 0
+	     : c->code  ? err_set(&req->err, c->code, "%s: as told", req->path)
+			: c->run(c);
+	if (rv == 0 && c->run == run_list && !c->travels &&
+	    c->h->f->faults.list_back_ms) {
+		c->travels = true;
+		loop_timer_start(c->h->ufs.env.loop, t,
+				 c->h->f->faults.list_back_ms, on_due);
+		return;
+	}
 	if (rv == -EINPROGRESS) {
 		loop_timer_start(c->h->ufs.env.loop, t, 0, on_due);
 		if (req->progress)

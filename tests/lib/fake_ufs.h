@@ -19,6 +19,7 @@ struct fake_ufs_faults {
 	unsigned fail_per_million; /* requests that fail */
 	int code;                  /* with this; -EIO if 0 */
 	unsigned page;             /* entries a page; 0: 1,000 */
+	unsigned list_back_ms;     /* a page is so old when it comes */
 };
 
 struct fake_ufs_numbers {

@@ -36,3 +36,5 @@ check_PROGRAMS += %D%/test_fsck
 %C%_test_fsck_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_holdings
 %C%_test_holdings_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_interest
+%C%_test_interest_LDADD = $(MASTER_LIBS) $(CMOCKA_LIBS)

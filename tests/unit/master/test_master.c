@@ -10,6 +10,7 @@
 #include "lib/sim_master.h"
 #include "rpc/client.h"
 #include "rpc/method.h"
+#include "runtime/metrics.h"
 #include "runtime/secret.h"
 
 #define URI "fake://bucket"
@@ -536,6 +537,149 @@ static void a_refresh_sees_what_came_before_it(void **state ATTR_UNUSED)
 	assert_int_equal(f.n, 3);
 	assert_string_equal(f.names[0], "a");
 	assert_int_equal(n_lists(), lists + 5);
+}
+
+/* `n` objects of the directory /a, "000" and on. */
+static void put_many(int n)
+{
+	char name[16];
+	int i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "a/%03d", i);
+		fake_ufs_put(f.bucket, name, (uint64_t)i + 1);
+	}
+}
+
+static void names_one_after_the_other_make_a_listing(void **state ATTR_UNUSED)
+{
+	uint64_t lists, stats;
+	char path[32];
+	int i;
+
+	put_many(60);
+	assert_int_equal(mount("/data"), 0);
+	lists = n_lists();
+	stats = n_stats();
+	for (i = 0; i < 60; i++) {
+		snprintf(path, sizeof(path), "/data/a/%03d", 59 - i);
+		assert_int_equal(stat_path(path, false), 0);
+		assert_int_equal(f.length, 60 - i);
+	}
+	assert_int_equal(n_lists(), lists + 1);
+	/* the directory, four names, and what was asked meanwhile */
+	assert_in_range(n_stats(), stats + 5, stats + 7);
+}
+
+static void a_large_directory_is_not_listed_by_the_way(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults small = { .page = 2 };
+	uint64_t lists;
+	char path[32];
+	int i;
+
+	put_many(200);
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &small);
+	lists = n_lists();
+	for (i = 0; i < 5; i++) {
+		snprintf(path, sizeof(path), "/data/a/%03d", 150 + i);
+		assert_int_equal(stat_path(path, false), 0);
+	}
+	sim_run(f.loop, 1000);
+	assert_int_equal(n_lists(), lists + 16);
+	/* who asks for it gets all of it */
+	assert_int_equal(list("/data/a"), 0);
+	assert_int_equal(f.n, 200);
+}
+
+static uint64_t n_records(void)
+{
+	return metric_value(METRIC_journal_records);
+}
+
+static void a_refresh_journals_what_differs(void **state ATTR_UNUSED)
+{
+	uint64_t records;
+
+	put_many(900);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data/a"), 0);
+	sim_run(f.loop, 10000);
+	records = n_records();
+	assert_int_equal(list_after("/data/a", 0, 1000, true), 0);
+	assert_int_equal(f.n, 900);
+	assert_int_equal(n_records(), records + 1);
+	/* it is known as of now, for names that are not there too */
+	assert_int_equal(stat_path("/data/a/none", false), -ENOENT);
+	assert_int_equal(n_records(), records + 1);
+
+	fake_ufs_remove(f.bucket, "a/000");
+	fake_ufs_remove(f.bucket, "a/899");
+	fake_ufs_put(f.bucket, "a/0000", 7);
+	fake_ufs_put(f.bucket, "a/500/deeper", 7); /* a file until now */
+	fake_ufs_remove(f.bucket, "a/500");
+	fake_ufs_put(f.bucket, "a/700", 12345);
+	assert_int_equal(list_after("/data/a", 0, 1000, true), 0);
+	assert_int_equal(f.n, 899);
+	assert_true(n_records() <= records + 6);
+	assert_int_equal(stat_path("/data/a/000", false), -ENOENT);
+	assert_int_equal(stat_path("/data/a/899", false), -ENOENT);
+	assert_int_equal(stat_path("/data/a/0000", false), 0);
+	assert_int_equal(stat_path("/data/a/500/deeper", false), 0);
+	assert_int_equal(stat_path("/data/a/700", false), 0);
+	assert_int_equal(f.length, 12345);
+}
+
+/* Lists while a lookup finds what is newer than the page that is on its way;
+ * `again` after it was listed once. */
+static void check_older_page(bool again)
+{
+	const struct fake_ufs_faults slow = { .list_back_ms = 100 };
+	const struct list_request req = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	struct rpc_pending p = { .fd = -1 };
+
+	fake_ufs_put(f.bucket, "changed", 1);
+	fake_ufs_put(f.bucket, "gone", 2);
+	fake_ufs_put(f.bucket, "same", 3);
+	assert_int_equal(mount("/data"), 0);
+	if (again)
+		assert_int_equal(list("/data"), 0);
+	else
+		assert_int_equal(stat_path("/data/same", false), 0);
+	fake_ufs_set(f.bucket, &slow);
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p, &req, on_list);
+	sim_run(f.loop, 50);
+	fake_ufs_put(f.bucket, "changed", 10);
+	fake_ufs_put(f.bucket, "new", 20);
+	fake_ufs_remove(f.bucket, "gone");
+	assert_int_equal(stat_path("/data/changed", true), 0);
+	assert_int_equal(f.length, 10);
+	assert_int_equal(stat_path("/data/new", true), 0);
+	assert_int_equal(stat_path("/data/gone", true), -ENOENT);
+	assert_int_equal(stat_path("/data/same", true), 0);
+	begin();
+	sim_run(f.loop, 1000);
+	assert_int_equal(f.calls, 1); /* the listing's */
+	assert_int_equal(f.code, 0);
+	assert_int_equal(f.n, 3);
+	assert_int_equal(stat_path("/data/changed", false), 0);
+	assert_int_equal(f.length, 10);
+	assert_int_equal(stat_path("/data/new", false), 0);
+	assert_int_equal(stat_path("/data/gone", false), -ENOENT);
+	assert_int_equal(stat_path("/data/same", false), 0);
+}
+
+static void an_older_page_takes_nothing_back(void **state ATTR_UNUSED)
+{
+	check_older_page(false);
+}
+
+static void an_older_page_of_a_refresh_neither(void **state ATTR_UNUSED)
+{
+	check_older_page(true);
 }
 
 /* A line of /proc/self/status, in KiB. */
@@ -1184,6 +1328,11 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(long_directories_come_in_parts),
 	  TEST_WITH(everybody_waits_for_one_listing),
 	  TEST_WITH(a_refresh_sees_what_came_before_it),
+	  TEST_WITH(names_one_after_the_other_make_a_listing),
+	  TEST_WITH(a_large_directory_is_not_listed_by_the_way),
+	  TEST_WITH(a_refresh_journals_what_differs),
+	  TEST_WITH(an_older_page_takes_nothing_back),
+	  TEST_WITH(an_older_page_of_a_refresh_neither),
 	  TEST_WITH(a_large_listing_needs_little_memory_and_holds_up_nobody),
 	  TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
 	  TEST_WITH(the_same_uri_again_only_updates_the_options),

@@ -1,0 +1,31 @@
+/*
+ * Listings under way: pages of a directory become records of the journal.
+ *
+ * Of a directory that is not known in full, everything is journalled between
+ * `first`, which goes before the first request, and `last`.  Of one that is,
+ * only what differs: what is seen is remembered here, and what was not seen is
+ * forgotten at the end.  A record has few entries, and few are on their way, so
+ * that no turn of the loop is long.
+ *
+ * A name that was asked for by itself since the page was is newer than the
+ * page, which says nothing of it then.  For loader.c; master's loop.
+ */
+#pragma once
+
+#include "master/loader.h"
+
+/* What one name is, as it was found by itself, is about to be journalled; or
+ * it is what is known.  Whether it has to be journalled even then. */
+bool listing_note(struct loader *l, uint64_t dir, uint64_t hash, bool there);
+
+/* Lists a directory of which nobody waits, at most `pages` of it. */
+void listing_begin(struct loader *l, uint64_t dir, unsigned pages);
+
+/* Where a directory lies; its path has room for LOADER_PATH. */
+#define LOADER_PATH 8192
+int loader_storage(struct loader *l, uint64_t dir, char *path, uint32_t *mount,
+		   struct storage **out, struct err *err) MUST_CHECK;
+/* Whether the directory is another mount's by now: the root keeps its id when
+ * something else is mounted there, and the answer is about what was. */
+bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount);
+void loader_tell(struct list *waiters, int code, const struct err *err);
