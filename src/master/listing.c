@@ -32,7 +32,9 @@ struct listing {
 	bool posted;         /* `task` is */
 	bool listed;         /* the last page is done */
 	bool complete;       /* so is all else */
+	uint64_t asked;      /* the page's place among all requests */
 	struct map fresh;    /* newer than the page, by hash */
+	struct map doubtful; /* older, and on their way into the journal */
 
 	/* Of a directory that is known in full: */
 	bool known;
@@ -63,13 +65,14 @@ static void see(struct listing *g, uint64_t hash)
 	map_put(seen_part(g, hash), hash, g);
 }
 
-bool listing_note(struct loader *l, uint64_t dir, uint64_t hash, bool there)
+bool listing_note(struct loader *l, uint64_t dir, uint64_t hash, uint64_t asked,
+		  bool there)
 {
 	struct listing *g = map_get(&l->listings, dir);
 
 	if (!g)
 		return false;
-	map_put(&g->fresh, hash, g);
+	map_put(asked > g->asked ? &g->fresh : &g->doubtful, hash, g);
 	if (g->known && there)
 		see(g, hash);
 	return !g->known;
@@ -96,6 +99,7 @@ static void end(struct listing *g)
 	map_remove(&g->l->listings, g->dir);
 	storage_req_close(&g->req);
 	map_close(&g->fresh);
+	map_close(&g->doubtful);
 	for (i = 0; i < SEEN_PARTS; i++)
 		map_close(&g->seen[i]);
 	loader_tell(&g->waiters, g->code, &g->err);
@@ -166,7 +170,8 @@ static bool is_no_news(struct listing *g, const struct found *f)
 	if (!g->known)
 		return false;
 	see(g, hash);
-	return namespace_child(tree(g), g->dir, f->name.ptr, f->name.len, &v) ==
+	return !map_get(&g->doubtful, hash) &&
+	       namespace_child(tree(g), g->dir, f->name.ptr, f->name.len, &v) ==
 		       0 &&
 	       loader_same(&v, f);
 }
@@ -244,6 +249,7 @@ static void ask_more(struct listing *g)
 	map_close(&g->fresh);
 	map_init(&g->fresh);
 	g->asking = true;
+	g->asked = ++g->l->n_asked;
 	storage_list_more(&g->req);
 }
 
@@ -333,6 +339,7 @@ static struct listing *listing_new(struct loader *l, uint64_t dir)
 	list_init(&g->waiters);
 	list_init(&g->late);
 	map_init(&g->fresh);
+	map_init(&g->doubtful);
 	for (i = 0; i < SEEN_PARTS; i++)
 		map_init(&g->seen[i]);
 	map_put(&l->listings, dir, g);
@@ -358,6 +365,7 @@ static void start(struct listing *g, unsigned pages)
 		begin_sweep(g);
 	l->n_lists++;
 	g->asking = true;
+	g->asked = ++l->n_asked;
 	storage_list(s, &g->req, path, PAGE, on_page);
 }
 
@@ -385,6 +393,7 @@ void loader_list(struct loader *l, uint64_t dir, bool fresh,
 		return;
 	}
 	g = listing_new(l, dir);
+	loader_doubt(l, dir);
 	list_push_back(&g->waiters, &w->link);
 	start(g, UINT_MAX);
 }

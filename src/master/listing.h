@@ -7,16 +7,19 @@
  * forgotten at the end.  A record has few entries, and few are on their way, so
  * that no turn of the loop is long.
  *
- * A name that was asked for by itself since the page was is newer than the
- * page, which says nothing of it then.  For loader.c; master's loop.
+ * A name that was asked for by itself after the page was is newer than the
+ * page, which says nothing of it then; one that was asked for before the
+ * listing began is asked for again.  For loader.c; master's loop.
  */
 #pragma once
 
 #include "master/loader.h"
 
 /* What one name is, as it was found by itself, is about to be journalled; or
- * it is what is known.  Whether it has to be journalled even then. */
-bool listing_note(struct loader *l, uint64_t dir, uint64_t hash, bool there);
+ * it is what is known.  Whether it has to be journalled even then.  `asked` is
+ * the place of its request among all. */
+bool listing_note(struct loader *l, uint64_t dir, uint64_t hash, uint64_t asked,
+		  bool there);
 
 /* Lists a directory of which nobody waits, at most `pages` of it. */
 void listing_begin(struct loader *l, uint64_t dir, unsigned pages);
@@ -28,4 +31,7 @@ int loader_storage(struct loader *l, uint64_t dir, char *path, uint32_t *mount,
 /* Whether the directory is another mount's by now: the root keeps its id when
  * something else is mounted there, and the answer is about what was. */
 bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount);
+/* A listing of this directory begins: names of it that are being asked for are
+ * asked for once more, those on their way into the journal are noted. */
+void loader_doubt(struct loader *l, uint64_t dir);
 void loader_tell(struct list *waiters, int code, const struct err *err);

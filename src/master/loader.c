@@ -16,6 +16,9 @@ struct statting {
 	struct task fail;
 	struct err err;
 	int code;
+	uint64_t asked; /* its place among all requests */
+	bool doubtful;  /* to be asked again */
+	bool journalled;
 	size_t len;
 	char name[];
 };
@@ -131,7 +134,7 @@ static void stat_found(struct statting *s)
 
 	f->name.ptr = s->name;
 	f->name.len = s->len;
-	if (!listing_note(s->l, s->dir, s->hash, true) &&
+	if (!listing_note(s->l, s->dir, s->hash, s->asked, true) &&
 	    namespace_child(tree(s->l), s->dir, s->name, s->len, &v) == 0 &&
 	    loader_same(&v, f)) {
 		stat_end(s, 0);
@@ -140,6 +143,7 @@ static void stat_found(struct statting *s)
 	r.learn.dir = s->dir;
 	r.learn.found.at = f;
 	r.learn.found.n = 1;
+	s->journalled = true;
 	journal_submit(s->l->o.journal, &r, &s->journal, on_stat_learned);
 }
 
@@ -150,7 +154,7 @@ static void stat_absent(struct statting *s)
 	struct loader *l = s->l;
 	struct inode_view v;
 
-	listing_note(l, s->dir, s->hash, false);
+	listing_note(l, s->dir, s->hash, s->asked, false);
 	negative_add(&l->negative, s->dir, s->name, s->len,
 		     loop_now_ms(l->o.loop));
 	if (namespace_child(tree(l), s->dir, s->name, s->len, &v)) {
@@ -160,22 +164,39 @@ static void stat_absent(struct statting *s)
 	r.forget.dir = s->dir;
 	r.forget.names.at = &name;
 	r.forget.names.n = 1;
+	s->journalled = true;
 	journal_submit(l->o.journal, &r, &s->journal, on_stat_forgotten);
+}
+
+static void ask(struct statting *s);
+
+/* A listing has begun since it was asked for, and may not see anything older
+ * than itself. */
+static void ask_again(struct statting *s)
+{
+	s->doubtful = false;
+	storage_req_close(&s->req);
+	s->err = (struct err){ 0 };
+	ask(s);
 }
 
 static void on_stat(struct storage_req *req)
 {
 	struct statting *s = container_of(req, struct statting, req);
 
+	bool absent = req->code == -ENOENT || req->code == -ENOTDIR;
+
 	if (loader_remounted(s->l, s->dir, s->mount)) {
 		stat_end(s, -ESTALE);
-	} else if (req->code == 0) {
-		stat_found(s);
-	} else if (req->code == -ENOENT || req->code == -ENOTDIR) {
-		stat_absent(s);
-	} else {
+	} else if (req->code && !absent) {
 		s->err = req->err;
 		stat_end(s, req->code);
+	} else if (s->doubtful) {
+		ask_again(s);
+	} else if (absent) {
+		stat_absent(s);
+	} else {
+		stat_found(s);
 	}
 }
 
@@ -184,6 +205,39 @@ static void on_stat_failed(struct task *t)
 	struct statting *s = container_of(t, struct statting, fail);
 
 	stat_end(s, s->code);
+}
+
+static void ask(struct statting *s)
+{
+	struct loader *l = s->l;
+	char path[LOADER_PATH], *full;
+	struct storage *storage;
+
+	s->code = loader_storage(l, s->dir, path, &s->mount, &storage, &s->err);
+	if (s->code) {
+		loop_post(l->o.loop, &s->fail, on_stat_failed);
+		return;
+	}
+	l->n_stats++;
+	s->asked = ++l->n_asked;
+	full = mem_printf("%s%s%s", path, path[0] ? "/" : "", s->name);
+	storage_stat(storage, &s->req, full, on_stat);
+	free(full);
+}
+
+void loader_doubt(struct loader *l, uint64_t dir)
+{
+	struct map_slot *slot;
+	struct statting *s;
+	size_t at = 0;
+
+	while ((slot = map_next(&l->stats, &at))) {
+		s = slot->value;
+		if (s->dir == dir && s->journalled)
+			listing_note(l, dir, s->hash, 0, false);
+		else if (s->dir == dir)
+			s->doubtful = true;
+	}
 }
 
 static bool is_of(const struct statting *s, uint64_t dir, const void *name,
@@ -227,8 +281,6 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 {
 	uint64_t hash = negative_hash(dir, name, len);
 	struct statting *s = map_get(&l->stats, hash);
-	char path[LOADER_PATH], *full;
-	struct storage *storage;
 
 	w->done = done;
 	if (s && is_of(s, dir, name, len)) {
@@ -239,16 +291,8 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 	list_push_back(&s->waiters, &w->link);
 	if (!map_get(&l->stats, hash))
 		map_put(&l->stats, hash, s);
-	s->code = loader_storage(l, dir, path, &s->mount, &storage, &s->err);
-	if (s->code) {
-		loop_post(l->o.loop, &s->fail, on_stat_failed);
-		return;
-	}
 	note_interest(l, dir);
-	l->n_stats++;
-	full = mem_printf("%s%s%s", path, path[0] ? "/" : "", s->name);
-	storage_stat(storage, &s->req, full, on_stat);
-	free(full);
+	ask(s);
 }
 
 bool loader_absent(const struct loader *l, const struct inode_view *dir,

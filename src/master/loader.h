@@ -34,6 +34,7 @@ struct loader {
 	struct interest interest;
 	struct skipped skipped;
 	uint64_t n_lists, n_stats; /* asked of under-storage */
+	uint64_t n_asked;          /* requests, to know their order */
 };
 
 void loader_init(struct loader *l, const struct loader_options *o);

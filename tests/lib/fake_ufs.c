@@ -394,6 +394,7 @@ static void on_due(struct timer *t)
 	struct ufs_req *req = c->req;
 	const struct ufs_entry *entries;
 	size_t n_entries;
+	unsigned back;
 	ssize_t rv;
 
 	if (c->h->f->held && c->code != -ECANCELED)
@@ -401,11 +402,12 @@ static void on_due(struct timer *t)
 	rv = c->travels ? 0
 	     : c->code  ? err_set(&req->err, c->code, "%s: as told", req->path)
 			: c->run(c);
-	if (rv == 0 && c->run == run_list && !c->travels &&
-	    c->h->f->faults.list_back_ms) {
+	back = c->run == run_list   ? c->h->f->faults.list_back_ms
+	       : c->run == run_stat ? c->h->f->faults.stat_back_ms
+				    : 0;
+	if (rv == 0 && back && !c->travels) {
 		c->travels = true;
-		loop_timer_start(c->h->ufs.env.loop, t,
-				 c->h->f->faults.list_back_ms, on_due);
+		loop_timer_start(c->h->ufs.env.loop, t, back, on_due);
 		return;
 	}
 	if (rv == -EINPROGRESS) {

@@ -20,6 +20,7 @@ struct fake_ufs_faults {
 	int code;                  /* with this; -EIO if 0 */
 	unsigned page;             /* entries a page; 0: 1,000 */
 	unsigned list_back_ms;     /* a page is so old when it comes */
+	unsigned stat_back_ms;     /* so is what one path is */
 };
 
 struct fake_ufs_numbers {

@@ -682,6 +682,46 @@ static void an_older_page_of_a_refresh_neither(void **state ATTR_UNUSED)
 	check_older_page(true);
 }
 
+/* A lookup that was asked before a refresh answers in its middle. */
+static void check_older_lookup(bool again)
+{
+	const struct fake_ufs_faults slow = { .stat_back_ms = 100,
+					      .list_back_ms = 70 };
+	const struct stat_request look = { bytes("/data/gone"), true };
+	const struct list_request all = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
+
+	fake_ufs_put(f.bucket, "gone", 1);
+	fake_ufs_put(f.bucket, "there", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/there", false), 0);
+	if (again)
+		assert_int_equal(list("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[0], &look, on_stat);
+	sim_run(f.loop, 50);
+	fake_ufs_remove(f.bucket, "gone"); /* what was found travels yet */
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[1], &all, on_list);
+	sim_run(f.loop, 1000);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(stat_path("/data/gone", false), -ENOENT);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(f.n, 1);
+}
+
+static void a_refresh_is_not_undone_by_an_older_lookup(void **state ATTR_UNUSED)
+{
+	check_older_lookup(false);
+}
+
+static void a_later_refresh_neither(void **state ATTR_UNUSED)
+{
+	check_older_lookup(true);
+}
+
 /* A line of /proc/self/status, in KiB. */
 static long memory_kib(const char *key_word)
 {
@@ -1332,6 +1372,8 @@ TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
 	  TEST_WITH(a_large_directory_is_not_listed_by_the_way),
 	  TEST_WITH(a_refresh_journals_what_differs),
 	  TEST_WITH(an_older_page_takes_nothing_back),
+	  TEST_WITH(a_refresh_is_not_undone_by_an_older_lookup),
+	  TEST_WITH(a_later_refresh_neither),
 	  TEST_WITH(an_older_page_of_a_refresh_neither),
 	  TEST_WITH(a_large_listing_needs_little_memory_and_holds_up_nobody),
 	  TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
