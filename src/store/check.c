@@ -49,6 +49,8 @@ void check_failed(struct entry *e, int code, uint64_t offset)
 	struct dir *d = e->dir;
 	unsigned n = 0;
 
+	if (code == -EMFILE || code == -ENFILE || code == -ENOMEM)
+		return;
 	if (code == -EIO) {
 		mutex_lock(&d->store->mutex);
 		n = ++d->bad_reads;
@@ -141,8 +143,6 @@ int64_t check_pages(struct entry *e, uint64_t *page, uint64_t budget,
 	uint64_t total = 0;
 	int64_t n = 0;
 
-	if (fd == -EMFILE || fd == -ENFILE)
-		return fd; /* reads still check it */
 	if (fd < 0) {
 		check_failed(e, fd, 0);
 		return fd;

@@ -319,8 +319,8 @@ void mover_close(struct dir *d);
 /* check.c */
 /* The bytes at `offset` are not those that were written. */
 void check_bad(struct entry *e, uint64_t offset);
-/* A read at `offset` has failed with `code`, which is no shortage of ours: the
- * file is damaged, or the disk is done for. */
+/* A read at `offset` has failed with `code`: unless that is a shortage of ours,
+ * the file is damaged, or the disk is done for. */
 void check_failed(struct entry *e, int code, uint64_t offset);
 /* All that is present has been compared. */
 void check_passed_locked(struct entry *e);
