@@ -75,8 +75,9 @@ static void values_that_are_none_are_named(void **state ATTR_UNUSED)
 	unsigned n = 7;
 	bool b = true;
 
-	assert_int_equal(s3_option_number(&o, "s3.max-requests", 9, "", &n, &err),
-			 -EINVAL);
+	assert_int_equal(
+		s3_option_number(&o, "s3.max-requests", 9, "", &n, &err),
+		-EINVAL);
 	assert_string_equal(err.msg, "alluxio.underfs.s3.threads.max=many: a "
 				     "number from 1 to 9 is wanted");
 	assert_int_equal(s3_option_bool(&o, "s3.path-style", &b, &err),
