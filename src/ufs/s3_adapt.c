@@ -62,15 +62,25 @@ static bool adapt_region(struct s3_call *call, const struct s3_error *e)
 }
 
 /* They refuse a field that they do not know in more than one way. */
+static bool may_refuse_field(int status, const struct s3_error *e)
+{
+	return !s3_error_passes(status, e) &&
+	       (status == 400 || status == 501 ||
+		strcmp(e->code, "SignatureDoesNotMatch") == 0);
+}
+
 static bool adapt_checksum(struct s3_call *call, const struct s3_error *e)
 {
-	int status = call->http.answer.status;
-
-	if (!s3_request_wants_checksum(call) ||
-	    (status != 400 && status != 501 &&
-	     strcmp(e->code, "SignatureDoesNotMatch") != 0))
+	if (!may_refuse_field(call->http.answer.status, e))
+		return false;
+	if (call->plain) { /* refused without it too: it was not that */
+		call->plain = false;
+		return false;
+	}
+	if (!s3_request_wants_checksum(call))
 		return false;
 	call->plain = true;
+	call->plain_keys = call->keys_number;
 	return true;
 }
 
@@ -84,7 +94,8 @@ void s3_adapt_worked(struct s3_call *call)
 {
 	struct s3 *s3 = call->s3;
 
-	if (!call->plain || s3->plain)
+	/* With other keys it may have been the keys. */
+	if (!call->plain || s3->plain || call->keys_number != call->plain_keys)
 		return;
 	s3->plain = true;
 	log_info("storage is not asked for checksums, it refuses that",

@@ -72,7 +72,9 @@ struct s3_call {
 	unsigned renewals;
 	bool waiting, cancelled, checked;
 	int refused; /* why on_body() ended an attempt */
-	bool clock_tried, plain;
+	bool clock_tried;
+	bool plain; /* does not ask for checksums, since it was refused ... */
+	unsigned plain_keys; /* ... with the keys of this number */
 	unsigned attempt, moves;
 	int64_t signed_s;  /* the time in the signature */
 	uint64_t first;    /* `from` in the beginning */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "lib/http_fake.h"
@@ -28,13 +29,17 @@ static void on_done(struct ufs_req *req ATTR_UNUSED, ssize_t result)
 	loop_uv_stop(f.env.loop);
 }
 
+static const char *keys_file; /* instead of keys as options */
+
 static void start(bool anonymous)
 {
 	char endpoint[64];
 	struct ufs_option options[] = {
 		{ "s3.endpoint", endpoint },
-		{ "aws.accessKeyId", "id" },
-		{ "aws.secretKey", "secret" },
+		{ keys_file ? "aws.credentialsFile" : "aws.accessKeyId",
+		  keys_file ? keys_file : "id" },
+		{ keys_file ? "aws.profile" : "aws.secretKey",
+		  keys_file ? "default" : "secret" },
 		{ "s3.region", "us-east-1" },
 		{ "s3.anonymous", anonymous ? "true" : "false" },
 	};
@@ -291,6 +296,63 @@ static void who_refuses_to_be_asked_for_checksums_is_not(
 	assert_int_equal(http_fake_requests(f.server), 5);
 }
 
+static void what_is_no_refusal_of_checksums_is_not_taken_for_one(
+	void **state ATTR_UNUSED)
+{
+	start(false);
+	f.req.attempts = 2;
+	refuse("400 Bad Request", "",
+	       "<Error><Code>RequestTimeout</Code></Error>");
+	serve();
+	read_it();
+	assert_int_equal(f.result, 10);
+	serve();
+	read_it();
+	assert_int_equal(f.result, 10);
+	assert_true(is_asked_for_checksums());
+}
+
+static void write_keys(const char *path, const char *id)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	fprintf(file,
+		"[default]\naws_access_key_id = %s\n"
+		"aws_secret_access_key = secret\naws_session_token = t\n",
+		id);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Whether the keys are others when it is asked again or only later. */
+static void keys_that_expire_are_no_refusal_of_checksums(
+	void **state ATTR_UNUSED)
+{
+	static const char expired[] =
+		"<Error><Code>ExpiredToken</Code></Error>";
+	char path[] = "/tmp/test_s3_adapt.XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	write_keys(path, "first");
+	keys_file = path;
+	start(false);
+	keys_file = NULL;
+	write_keys(path, "the-second");
+	refuse("400 Bad Request", "", expired);
+	refuse("400 Bad Request", "", expired); /* without it too */
+	serve();
+	read_it();
+	assert_int_equal(f.result, 10);
+	assert_non_null(strstr(http_fake_head(f.server), "the-second"));
+	assert_true(is_asked_for_checksums());
+	serve();
+	read_it();
+	assert_true(is_asked_for_checksums());
+	assert_int_equal(unlink(path), 0);
+}
+
 /* Nothing would be another: no signature, and the host stays. */
 static void who_signs_nothing_follows_nowhere(void **state ATTR_UNUSED)
 {
@@ -313,4 +375,6 @@ TEST_MAIN(TEST_WITH(another_clock_is_followed),
 	  TEST_WITH(a_second_move_is_an_error),
 	  TEST_WITH(what_is_no_region_is_not_followed),
 	  TEST_WITH(who_refuses_to_be_asked_for_checksums_is_not),
+	  TEST_WITH(what_is_no_refusal_of_checksums_is_not_taken_for_one),
+	  TEST_WITH(keys_that_expire_are_no_refusal_of_checksums),
 	  TEST_WITH(who_signs_nothing_follows_nowhere))
