@@ -92,7 +92,7 @@ bool holders_has(const struct holders *h, uint64_t file, uint32_t worker)
 			     : find(value, worker) != NULL;
 }
 
-/* To what is known `complete` may be added. */
+/* What is said last counts: who had all of it may have a part again. */
 static void add(struct holders *h, uint64_t file, struct holder new)
 {
 	void *value = map_get(&h->by_file, file);
@@ -100,7 +100,6 @@ static void add(struct holders *h, uint64_t file, struct holder new)
 	struct holder *known;
 
 	if (!value || (is_one(value) && the_one(value).worker == new.worker)) {
-		new.complete |= value &&the_one(value).complete;
 		map_put(&h->by_file, file, one(new));
 		return;
 	}
@@ -110,7 +109,7 @@ static void add(struct holders *h, uint64_t file, struct holder new)
 	}
 	known = find(s, new.worker);
 	if (known) {
-		known->complete |= new.complete;
+		known->complete = new.complete;
 		return;
 	}
 	s = mem_resize(s, 1, sizeof(*s) + (s->n + 1) * sizeof(s->at[0]));

@@ -16,6 +16,7 @@ struct holders {
 
 void holders_init(struct holders *h);
 void holders_close(struct holders *h);
+/* It has a part of the file, and no more. */
 void holders_add(struct holders *h, uint64_t file, uint32_t worker);
 /* It has all of the file. */
 void holders_complete(struct holders *h, uint64_t file, uint32_t worker);

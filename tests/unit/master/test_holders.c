@@ -48,8 +48,10 @@ static void who_has_all_of_it_is_known(void **state ATTR_UNUSED)
 	holders_add(&h, 7, 1);
 	assert_false(holders_is_complete(&h, 7, 1));
 	holders_complete(&h, 7, 1);
-	holders_add(&h, 7, 1); /* changes nothing */
 	assert_true(holders_is_complete(&h, 7, 1));
+	holders_add(&h, 7, 1); /* it lost all and has a part again */
+	assert_false(holders_is_complete(&h, 7, 1));
+	holders_complete(&h, 7, 1);
 	assert_false(holders_is_complete(&h, 7, 2));
 	assert_int_equal(get(7), 1);
 	assert_int_equal(out[0], 1);
@@ -60,6 +62,8 @@ static void who_has_all_of_it_is_known(void **state ATTR_UNUSED)
 	holders_complete(&h, 7, 3);
 	assert_true(holders_is_complete(&h, 7, 2));
 	assert_true(holders_is_complete(&h, 7, 3));
+	holders_add(&h, 7, 3);
+	assert_false(holders_is_complete(&h, 7, 3));
 	assert_int_equal(get(7), 3);
 	holders_remove(&h, 7, 2);
 	assert_false(holders_is_complete(&h, 7, 2));
