@@ -12,9 +12,38 @@
 
 struct ls {
 	struct cli *cli;
+	char **mounts; /* their paths, NULL at the end */
 	struct list_walk walk;
 	json_t *json;
 };
+
+static int on_mounts(void *arg, const void *reply)
+{
+	const struct mounts_reply *r = reply;
+	struct ls *ls = arg;
+	size_t i;
+
+	ls->mounts = mem_array(r->mounts.n + 1, sizeof(*ls->mounts));
+	for (i = 0; i < r->mounts.n; i++)
+		ls->mounts[i] = mem_strn(r->mounts.at[i].path.ptr,
+					 r->mounts.at[i].path.len);
+	return 0;
+}
+
+/* Whether a path lies in under-storage, and not above all of it. */
+static bool is_stored(const struct ls *ls, const char *path)
+{
+	char **m;
+	size_t len;
+
+	for (m = ls->mounts; m && *m; m++) {
+		len = strcmp(*m, "/") == 0 ? 0 : strlen(*m);
+		if (strncmp(*m, path, len) == 0 &&
+		    (path[len] == '/' || path[len] == '\0'))
+			return true;
+	}
+	return false;
+}
 
 /* The columns are those of the old system. */
 static void print_entry(struct ls *ls, const struct dirent *e, const char *path)
@@ -28,7 +57,8 @@ static void print_entry(struct ls *ls, const struct dirent *e, const char *path)
 	cli_size(ls->cli, size, e->attr.length);
 	fprintf(ls->cli->out, "%s  %-14s", mode, text_user(e->attr.uid));
 	fprintf(ls->cli->out, " %-14s %15s %15s %s %4s ",
-		text_group(e->attr.gid), size, "PERSISTED", when,
+		text_group(e->attr.gid), size,
+		is_stored(ls, path) ? "PERSISTED" : "NOT_PERSISTED", when,
 		is_dir          ? "DIR"
 		: e->cached < 3 ? cached[e->cached]
 				: "?");
@@ -97,8 +127,15 @@ static const list_compare_fn orders[] = { list_compare_names, by_size, by_mtime,
 
 static int ls_one(void *arg, const char *path)
 {
+	const struct mounts_request all = { 0 };
 	struct ls *ls = arg;
+	int rv = 0;
 
+	if (!ls->mounts && !ls->json)
+		rv = cli_call(ls->cli, RPC_MASTER_METHOD(mounts), &all,
+			      on_mounts, ls);
+	if (rv)
+		return rv;
 	if (cli_flag(ls->cli, 'd'))
 		return list_self(ls->cli, path, ls->walk.refresh, on_ls_self,
 				 ls);
@@ -109,6 +146,7 @@ int cmd_ls(struct cli *cli, int argc, char **argv)
 {
 	struct ls ls = { .cli = cli };
 	int rv, order = cli_choice(cli, OPT_SORT);
+	size_t i;
 
 	if (order == CLI_NO_SUCH_CHOICE)
 		return CLI_USAGE;
@@ -125,6 +163,9 @@ int cmd_ls(struct cli *cli, int argc, char **argv)
 		.arg = &ls,
 	};
 	rv = cli_each_path(cli, argc, argv, ls_one, &ls);
+	for (i = 0; ls.mounts && ls.mounts[i]; i++)
+		free(ls.mounts[i]);
+	free(ls.mounts);
 	return cli_end_json(cli, ls.json, rv);
 }
 

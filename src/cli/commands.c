@@ -199,7 +199,8 @@ const struct cli_command cli_commands[] = {
 	{ "fs", "location", "PATH", "which workers have a file", NULL, none, 1,
 	  1, cmd_location },
 	{ "fs", "ls", "PATH...", "list directories",
-	  "Columns: mode, owner, group, bytes, PERSISTED, time of the last "
+	  "Columns: mode, owner, group, bytes, PERSISTED (NOT_PERSISTED "
+	  "above all mounts), time of the last "
 	  "change, how much is cached or DIR, path.",
 	  ls_flags, 1, INT_MAX, cmd_ls },
 	{ "fs", "masterInfo", "", "which master leads, and which there are",

@@ -101,6 +101,23 @@ def test_du_has_the_columns_of_the_old_system(one):
         "In Alluxio", "In acached").replace("/l/cli", "/cli/sub")
 
 
+def test_ls_tells_what_is_in_no_storage(cluster, tree):
+    cluster.start(mountpoint=False)
+    cluster.fs("mount", "/m/data", "file://" + tree[0])
+    cluster.fs("mount", "/m/dat", "file://" + tree[0])
+
+    def told(path):
+        return [line.split()[4] + line.split()[-1] for line in
+                text_of(cluster, "ls", path).splitlines()]
+    assert told("/") == ["NOT_PERSISTED/m"]
+    # The root's directory of the old system:
+    # "drwxr-xr-x  root           root                         4   "
+    # "NOT_PERSISTED 11-23-2026 03:00:20:400  DIR /beh2"
+    assert "   NOT_PERSISTED " in text_of(cluster, "ls", "/")
+    assert sorted(told("/m")) == ["PERSISTED/m/dat", "PERSISTED/m/data"]
+    assert {w.split("/")[0] for w in told("/m/data")} == {"PERSISTED"}
+
+
 def names(text):
     return [line.split()[-1].rpartition("/")[2] for line in text.splitlines()]
 
