@@ -70,6 +70,32 @@ static void part(struct cluster *c)
 	sim_net_part(c->net, a, b, false);
 }
 
+static void part_from_all(struct cluster *c, struct loop *l, bool parted)
+{
+	unsigned i;
+
+	if (c->master.loop)
+		sim_net_part(c->net, l, c->master.loop, parted);
+	for (i = 0; i < N_WORKERS; i++)
+		if (c->workers[i].loop && c->workers[i].loop != l)
+			sim_net_part(c->net, l, c->workers[i].loop, parted);
+	for (i = 0; i < N_CLIENTS; i++)
+		if (c->actors[i].loop)
+			sim_net_part(c->net, l, c->actors[i].loop, parted);
+}
+
+/* Says nothing to anybody, for so long perhaps that it is taken for lost. */
+static void worker_sleeps(struct cluster *c)
+{
+	struct sim_worker *w = &c->workers[random_below(N_WORKERS)];
+
+	if (!w->loop)
+		return;
+	part_from_all(c, w->loop, true);
+	sim_run(c->near, random_below(20000));
+	part_from_all(c, w->loop, false);
+}
+
 static void worker_falls(struct cluster *c)
 {
 	struct sim_worker *w = &c->workers[random_below(N_WORKERS)];
@@ -129,7 +155,7 @@ void faults_step(struct cluster *c)
 	else if (what >= 80)
 		cut(c);
 	else if (what >= 78)
-		part(c);
+		random_once_in(3) ? worker_sleeps(c) : part(c);
 	else if (what >= 72)
 		net_weather(c);
 	else if (what >= 66)

@@ -35,10 +35,15 @@ static void put(struct model *m, unsigned path)
 			     .gone_ms = UINT64_MAX,
 			     .path = path };
 	const uint64_t was = m->absent_ms[path];
+	uint64_t old;
 
 	end_of(m, path);
 	if (was != UINT64_MAX)
 		m->absent_ms[path] = was;
+	/* Often by one of the same length, which tells nothing. */
+	if (fake_ufs_content(m->storage, m->paths[path], &old) &&
+	    random_once_in(2))
+		v.size = old;
 	v.content = fake_ufs_put(m->storage, m->paths[path], v.size);
 	m->versions = mem_resize(m->versions, m->n_versions + 1,
 				 sizeof(*m->versions));
