@@ -492,7 +492,7 @@ static void start_queued(struct worker *w)
 
 /* ---- the beginning ---- */
 
-static bool is_there(const struct file *f, uint64_t at)
+bool file_has(const struct file *f, uint64_t at)
 {
 	return flight_find(f, at) ||
 	       store_present(f->w->store, f->id, at, 1) > 0;
@@ -518,7 +518,7 @@ static void plan(const struct file *f, uint64_t at, uint64_t end,
 		stop = f->length;
 	} else {
 		stop = (end + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
-		if (*from == 0 || is_there(f, *from - 1))
+		if (*from == 0 || file_has(f, *from - 1))
 			stop = (*from / FETCH_UNIT + 1) * FETCH_UNIT;
 		stop = least(stop, *from + FETCH_UNIT);
 		stop = least(stop, f->length);
@@ -528,10 +528,10 @@ static void plan(const struct file *f, uint64_t at, uint64_t end,
 		stop = least(stop, start + block);
 	}
 	while (f->length <= FETCH_UNIT && *from > start &&
-	       !is_there(f, *from - 1))
+	       !file_has(f, *from - 1))
 		*from -= STORE_PAGE;
 	*to = *from + STORE_PAGE;
-	while (*to < stop && !is_there(f, *to))
+	while (*to < stop && !file_has(f, *to))
 		*to += STORE_PAGE;
 	*to = least(*to, f->length);
 }

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libworker.a
 libworker_a_SOURCES =
+libworker_a_SOURCES += %D%/ahead.c
 libworker_a_SOURCES += %D%/control.c %D%/state.h
 libworker_a_SOURCES += %D%/files.c
 libworker_a_SOURCES += %D%/flights.c

@@ -112,11 +112,25 @@ static void count(const struct reader *r)
 	metric_add(bytes[r->source], r->len);
 }
 
+/* For who is to be served here and not instead of another. */
+static void look_ahead(struct reader *r)
+{
+	struct file *f;
+
+	if (r->peer || r->instead_of ||
+	    !map_get(&r->w->files.by_id, r->id)) /* all of it is here */
+		return;
+	f = file_get(r->w, r->id);
+	read_ahead(f, r->offset, r->len);
+	file_put(f);
+}
+
 static void answer(struct reader *r, const char *bytes)
 {
 	const struct read_reply reply = { .source = r->source };
 
 	count(r);
+	look_ahead(r);
 	rpc_reply_data(r->call, &reply, bytes, r->len, on_sent, r);
 }
 
@@ -162,6 +176,7 @@ static void on_lent(struct store_req *req, ssize_t n)
 	if (n >= 0) {
 		/* Of a call that was cancelled nothing is sent. */
 		count(r);
+		look_ahead(r);
 		rpc_reply_file(r->call, &reply, r->loan.fd, r->offset, r->len,
 			       on_file_sent, r);
 	} else if (r->cancelled) {
@@ -378,6 +393,7 @@ static bool from_elsewhere(struct reader *r)
 		if (!may_start(r))
 			return false;
 		start_missing(r);
+		look_ahead(r);
 		fl = flight_find(r->file, r->offset + r->done);
 	}
 	/* None: it has come to the store meanwhile. */

@@ -229,6 +229,8 @@ struct flight *flight_find(const struct file *f, uint64_t at);
  * it returns. */
 struct flight *flight_start(struct file *f, uint64_t at, uint64_t end,
 			    uint32_t instead_of);
+/* Whether the byte at `at` is in the store or under way. */
+bool file_has(const struct file *f, uint64_t at);
 /* This worker is away: what it is asked for is got elsewhere. */
 void flights_leave(struct worker *w, const struct rpc_client *peer);
 static inline uint64_t flight_end(const struct flight *fl)
@@ -245,6 +247,11 @@ void waiter_leave(struct waiter *wait);
 void flights_open(struct worker *w);
 /* Ends all that are under way, soon, and forgets those that are kept. */
 void flights_stop(struct worker *w);
+
+/* ---- ahead.c ---- */
+
+/* These bytes are being read here: starts what comes next, perhaps. */
+void read_ahead(struct file *f, uint64_t offset, size_t len);
 
 /* ---- history.c ---- */
 

@@ -60,6 +60,30 @@ static void a_read_across_ranges(void **state ATTR_UNUSED)
 	assert_int_equal(numbers()->bytes, 13 * MIB + 5);
 }
 
+static void what_is_read_in_order_is_fetched_ahead(void **state ATTR_UNUSED)
+{
+	uint64_t at;
+
+	put_file(1, 60 * MIB);
+	assert_int_equal(read_some(1, 0, MIB), MIB);
+	run(100);
+	assert_int_equal(numbers()->bytes, 4 * MIB);
+	assert_int_equal(read_some(1, 4 * MIB, MIB), MIB);
+	run(100);
+	assert_int_equal(numbers()->bytes, (4 + 4 + 2 * 4) * MIB);
+	assert_int_equal(read_some(1, 8 * MIB, MIB), MIB);
+	run(100);
+	assert_int_equal(numbers()->bytes, (8 + 4 + 4 * 4) * MIB);
+	/* Not more than that, and nothing for who jumps. */
+	assert_int_equal(read_some(1, 9 * MIB, MIB), MIB);
+	assert_int_equal(read_some(1, 50 * MIB, MIB), MIB);
+	run(100);
+	assert_int_equal(numbers()->bytes, (28 + 1) * MIB);
+	for (at = 0; at < 60 * MIB; at += MIB)
+		assert_int_equal(read_some(1, at, MIB), MIB);
+	assert_int_equal(numbers()->bytes, 60 * MIB);
+}
+
 static void a_random_read_fetches_its_pages_only(void **state ATTR_UNUSED)
 {
 	put_file(1, 50 * MIB);
@@ -780,6 +804,7 @@ static void a_home_that_is_gone_is_no_obstacle(void **state ATTR_UNUSED)
 TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(an_empty_file), TEST_WITH(a_large_file_comes_in_ranges),
 	  TEST_WITH(a_read_across_ranges),
+	  TEST_WITH(what_is_read_in_order_is_fetched_ahead),
 	  TEST_WITH(a_random_read_fetches_its_pages_only),
 	  TEST_WITH(however_many_ask_one_fetch),
 	  TEST_WITH(bytes_are_served_as_they_come),

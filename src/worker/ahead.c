@@ -1,0 +1,48 @@
+/*
+ * Reading ahead: of a large file that is read in order, the units after the one
+ * that is wanted are fetched side by side, twice as many with each unit that
+ * went before, so that who reads waits for bandwidth and not for latency.  Who
+ * jumps about gets nothing of it.
+ *
+ * Stateless: what is there before a unit tells how it is being read.
+ */
+
+#include "worker/state.h"
+
+enum { MOST = 6 }; /* units */
+
+/* How many units to fetch after the one at `at`. */
+static unsigned window(const struct file *f, uint64_t at)
+{
+	unsigned n = 1;
+
+	while (n < MOST && at >= FETCH_UNIT && file_has(f, at - 1)) {
+		at -= FETCH_UNIT;
+		n *= 2;
+	}
+	return n == 1 ? 0 : n < MOST ? n : MOST;
+}
+
+void read_ahead(struct file *f, uint64_t offset, size_t len)
+{
+	const struct worker *w = f->w;
+	uint64_t unit = offset / FETCH_UNIT * FETCH_UNIT;
+	uint64_t block = w->control.block_size, at;
+	struct block_id id = { .file = f->id };
+	unsigned left;
+
+	if (w->stopping || !f->known || f->dropped || f->length <= FETCH_UNIT ||
+	    offset - unit >= len) /* not the first of this unit */
+		return;
+	left = window(f, unit);
+	for (at = unit + FETCH_UNIT; left > 0 && at < f->length; left--) {
+		if (block)
+			id.index = (uint32_t)(at / block);
+		if (w->flights.shares.bytes > w->flights.shares.max / 2 ||
+		    !control_keeps(w, id, 0))
+			return;
+		if (!file_has(f, at))
+			flight_start(f, at, at + FETCH_UNIT, 0);
+		at += FETCH_UNIT;
+	}
+}
