@@ -283,7 +283,8 @@ static int check_closed(const struct listing *l, const char *name,
 	return rv;
 }
 
-/* libraft wants a header, or nothing, behind the last entry. */
+/* libraft wants a header, or nothing, behind the last entry; else it frees its
+ * memory twice. */
 static int make_room(const struct listing *l, const char *name, size_t len,
 		     struct err *err)
 {
