@@ -315,6 +315,43 @@ static void a_flip_where_nothing_is_does_no_harm(void **state ATTR_UNUSED)
 	print_message("%u flips in unused room: %u seen\n", n, seen);
 }
 
+static void is_refused_cut_short(const char *name)
+{
+	char *path, *good = mem_printf("%s/%s", f.good, name);
+	struct stat st;
+
+	assert_int_equal(stat(good, &st), 0);
+	make_copy();
+	path = mem_printf("%s/%s", f.dir, name);
+	assert_int_equal(
+		truncate(path, (off_t)(next_random() % (uint64_t)st.st_size)),
+		0);
+	if (start() == 0)
+		fail_msg("%s cut short was not seen", name);
+	stop();
+	free(path);
+	free(good);
+}
+
+static void what_is_cut_short_is_refused(void **state ATTR_UNUSED)
+{
+	const char *marker = newest("snapshot-", ".meta");
+	unsigned long long term, index;
+	char name[40];
+	unsigned i;
+
+	assert_int_equal(sscanf(marker, "snapshot-%llu-%llu", &term, &index),
+			 2);
+	snprintf(name, sizeof(name), "ckpt-%020llu", index);
+	for (i = 0; i < flips(50) + 1; i++) {
+		is_refused_cut_short(newest("0", ""));
+		is_refused_cut_short(name);
+		is_refused_cut_short(marker);
+		is_refused_cut_short(newest("snapshot-", ""));
+		is_refused_cut_short("member");
+	}
+}
+
 /* So a segment ends that was filled but for eight bytes: libraft aborts. */
 static void an_end_without_room_for_a_header_is_mended(void **state ATTR_UNUSED)
 {
@@ -340,6 +377,7 @@ int main(void)
 		TEST(a_flip_in_the_snapshot_is_refused),
 		TEST(a_flip_in_the_members_files_is_refused),
 		TEST(a_flip_where_nothing_is_does_no_harm),
+		TEST(what_is_cut_short_is_refused),
 		TEST(an_end_without_room_for_a_header_is_mended),
 	};
 
