@@ -438,23 +438,33 @@ static bool can_move(const struct client *c, const struct client_call *call)
 	return call == &c->ask && call->target == CLIENT_WORKER;
 }
 
-void calls_move(struct client *c, uint32_t worker)
+void calls_hurry(struct client *c, uint32_t worker)
 {
 	struct client_call *call;
 	struct list *at;
 
 	for (at = c->calls.next; at != &c->calls; at = at->next) {
 		call = list_entry(at, struct client_call, link);
-		if (call->worker != worker)
+		if (call->target != CLIENT_HOME || call->worker != worker ||
+		    call->wait != CLIENT_WAIT_RETRY)
 			continue;
-		if (call->target == CLIENT_HOME &&
-		    call->wait == CLIENT_WAIT_RETRY) {
-			loop_timer_stop(&call->retry);
-			loop_timer_start(c->loop, &call->retry, 0, on_retry);
-		} else if (can_move(c, call)) {
-			call->moved = true;
-			rpc_cancel(&call->pending);
-		}
+		loop_timer_stop(&call->retry);
+		loop_timer_start(c->loop, &call->retry, 0, on_retry);
+	}
+}
+
+void calls_move(struct client *c, uint32_t worker)
+{
+	struct client_call *call;
+	struct list *at;
+
+	calls_hurry(c, worker);
+	for (at = c->calls.next; at != &c->calls; at = at->next) {
+		call = list_entry(at, struct client_call, link);
+		if (call->worker != worker || !can_move(c, call))
+			continue;
+		call->moved = true;
+		rpc_cancel(&call->pending);
 	}
 }
 

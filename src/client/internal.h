@@ -93,6 +93,8 @@ void call_encode(struct client_call *call, const void *request);
 void calls_cancel(struct client *c);
 /* This worker is away: what others can answer too goes to them. */
 void calls_move(struct client *c, uint32_t worker);
+/* What waits to try it again does so at once. */
+void calls_hurry(struct client *c, uint32_t worker);
 
 /* ---- workers.c ---- */
 

@@ -261,11 +261,12 @@ static void on_watch(void *owner, bool away)
 	w->away = away;
 	w->vain_ms = 0;
 	if (away) {
-		log_warn("worker is away, others are asked", "worker=%" PRIu32,
-			 w->id);
+		log_warn("worker is away", "worker=%" PRIu32 " of=%u", w->id,
+			 w->client->set.n);
 		workers_refresh(w->client);
 	} else {
 		log_info("worker is back", "worker=%" PRIu32, w->id);
+		calls_hurry(w->client, w->id);
 	}
 	move_all(w->client);
 }
