@@ -120,6 +120,23 @@ static void sleep_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
+/* One that was killed may stay a zombie for as long as its parent likes. */
+static bool is_alive(pid_t pid)
+{
+	char path[40], state = 'X';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = pid > 0 ? fopen(path, "re") : NULL;
+	if (!f)
+		return false;
+	/* Our own command's name has no parenthesis. */
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'X';
+	fclose(f);
+	return state != 'Z' && state != 'X';
+}
+
 static int lock(int fd, const char *dir, struct err *err)
 {
 	int waited;
@@ -131,8 +148,7 @@ static int lock(int fd, const char *dir, struct err *err)
 			return err_set(err, -errno, "%s: cannot be locked: %m",
 				       dir);
 		pid = read_pid(fd);
-		if ((pid > 0 && (kill(pid, 0) == 0 || errno == EPERM)) ||
-		    waited >= DEAD_HOLDER_WAIT_MS)
+		if (is_alive(pid) || waited >= DEAD_HOLDER_WAIT_MS)
 			return err_set(err, -EBUSY,
 				       "%s is in use by process %d", dir,
 				       (int)pid);

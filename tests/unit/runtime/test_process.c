@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/tempdir.h"
@@ -67,9 +68,12 @@ static void a_folder_is_used_by_one_process(void **state ATTR_UNUSED)
 	close(second);
 }
 
-/* The holder's number is that of a process that has ended. */
+/* The holder's number is that of a process that has ended, and whose parent has
+ * not asked how. */
 static void a_dead_holders_children_are_waited_for(void **state ATTR_UNUSED)
 {
+	const struct timespec while_we_try = { 0, 100000000 };
+	siginfo_t ended;
 	int fd, gate[2];
 	pid_t holder, heir;
 	char c = 0;
@@ -83,15 +87,18 @@ static void a_dead_holders_children_are_waited_for(void **state ATTR_UNUSED)
 		if (heir == 0) { /* has the lock still */
 			close(gate[1]);
 			c = read(gate[0], &c, 1) == 0;
+			nanosleep(&while_we_try, NULL);
 			_exit(0);
 		}
 		_exit(0);
 	}
-	assert_int_equal(waitpid(holder, NULL, 0), holder);
+	assert_int_equal(waitid(P_PID, (id_t)holder, &ended, WEXITED | WNOWAIT),
+			 0);
 	close(gate[1]);
 	close(gate[0]);
 	assert_int_equal(process_lock(f.folder, &fd, &f.err), 0);
 	close(fd);
+	assert_int_equal(waitpid(holder, NULL, 0), holder);
 }
 
 static void folders_of_a_role_are_its_own(void **state ATTR_UNUSED)
