@@ -403,7 +403,7 @@ static void on_peer(struct rpc_pending *p, int code,
 	}
 	if (p->answered)
 		lacks(fl, fl->asked[fl->n_asked - 1]);
-	else if (code != -ECANCELED)
+	else if (code != -ECANCELED && code != -ETIMEDOUT)
 		rpc_client_doubt(p->client);
 	ask_next(fl);
 }

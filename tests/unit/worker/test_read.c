@@ -697,6 +697,56 @@ static void a_peer_that_says_nothing_costs_a_second_once(
 	sim_net_part(f.net, f.nodes[0].loop, f.nodes[1].loop, false);
 }
 
+/* Files whose home is node 1, of which nothing is cached. */
+static void files_at_home(uint64_t *ids, unsigned n)
+{
+	struct reading r;
+	uint64_t id;
+
+	for (id = 1; n; id++) {
+		put_file(id, 100 * KIB);
+		read_begin(&r, 1, id, 0, 100 * KIB);
+		run(100);
+		read_end(&r);
+		if (store_drop(f.nodes[1].store, id))
+			ids[--n] = id;
+	}
+}
+
+/* It answers pings: what else it was asked for is waited for. */
+static void a_peer_that_takes_long_for_a_file_is_not_away(
+	void **state ATTR_UNUSED)
+{
+	struct fake_ufs_faults faults = { .min_ms = 7000, .max_ms = 7000 };
+	struct reading here[2], home[2];
+	uint64_t ids[2], reads;
+	unsigned i;
+
+	node_start(1);
+	f.epoch++;
+	run(3000); /* both know the set */
+	files_at_home(ids, 2);
+	reads = numbers()->reads;
+	fake_ufs_set(f.ufs, &faults);
+	for (i = 0; i < 2; i++) {
+		read_begin(&home[i], 1, ids[i], 0, 100 * KIB);
+		run(10);
+		read_begin(&here[i], 0, ids[i], 0, 100 * KIB);
+		run(4000);
+		faults.min_ms = faults.max_ms = 3000;
+		fake_ufs_set(f.ufs, &faults);
+	}
+	/* The first took too long for us: then it was fetched here too. */
+	run(10000);
+	for (i = 0; i < 2; i++) {
+		read_end(&home[i]);
+		read_end(&here[i]);
+		assert_int_equal(here[i].n, 100 * KIB);
+		assert_int_equal(here[i].source, i == 0 ? 2 : 1);
+	}
+	assert_int_equal(numbers()->reads, reads + 3);
+}
+
 /* And does not ask whom it stands in for. */
 static void who_stands_in_keeps_what_it_fetches(void **state ATTR_UNUSED)
 {
@@ -835,6 +885,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(who_holds_it_by_the_masters_word_is_asked),
 	  TEST_WITH(a_file_that_is_known_has_its_holders_of_each_set),
 	  TEST_WITH(a_peer_that_says_nothing_costs_a_second_once),
+	  TEST_WITH(a_peer_that_takes_long_for_a_file_is_not_away),
 	  TEST_WITH(who_stands_in_keeps_what_it_fetches),
 	  TEST_WITH(what_is_unsettled_is_not_given_to_a_peer_to_cache),
 	  TEST_WITH(a_home_that_is_gone_is_no_obstacle))
