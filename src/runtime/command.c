@@ -405,3 +405,12 @@ char **command_take_argv(int argc, char **argv)
 	}
 	return copy;
 }
+
+void command_free_argv(char **argv)
+{
+	char **at;
+
+	for (at = argv; *at; at++)
+		free(*at);
+	free(argv);
+}

@@ -63,7 +63,7 @@ void command_complete(FILE *out, const struct command_roles *roles, int argc,
 
 /*
  * Copies argv and overwrites, in the old one, the values of all options given
- * by --option: /proc/PID/cmdline shows them no longer.  For the life of the
- * process.
+ * by --option: /proc/PID/cmdline shows them no longer.
  */
 char **command_take_argv(int argc, char **argv);
+void command_free_argv(char **argv);

@@ -138,7 +138,6 @@ static void values_of_options_are_wiped(void **state ATTR_UNUSED)
 	     j[] = "--opt=k=sesame";
 	char *argv[] = { a, b, c, d, e, g, h, i, j, NULL };
 	char **copy = command_take_argv(9, argv);
-	int n;
 
 	assert_string_equal(copy[1], "--option=aws.secretKey=sesame");
 	assert_string_equal(copy[3], "aws.secretKey=open=sesame");
@@ -148,9 +147,7 @@ static void values_of_options_are_wiped(void **state ATTR_UNUSED)
 	assert_string_equal(g, "/f=1");
 	assert_string_equal(i, "k=v");
 	assert_string_equal(j, "--opt=k=xxxxxx");
-	for (n = 0; n < 9; n++)
-		free(copy[n]);
-	free(copy);
+	command_free_argv(copy);
 }
 
 static void completes(const char *before, const char *word, const char *wanted)
