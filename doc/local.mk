@@ -9,5 +9,6 @@ dist_doc_DATA += %D%/consistency.md
 dist_doc_DATA += %D%/errors.md
 dist_doc_DATA += %D%/journal-format.md
 dist_doc_DATA += %D%/operations.md
+dist_doc_DATA += %D%/performance.md
 dist_doc_DATA += %D%/protocol.md
 dist_doc_DATA += %D%/under-storage.md
