@@ -12,7 +12,7 @@
 #include "lib/sim.h"
 #include "runtime/loop_uv.h"
 
-enum { FILES = 64, IN_FLIGHT = 16, STEPS = 4000 };
+enum { FILES = 64, IN_FLIGHT = 16, STEPS = 1500 };
 
 struct slot {
 	struct store_req req;
@@ -38,7 +38,7 @@ static uint64_t random_below(uint64_t n)
 /* Some have several pages. */
 static uint64_t size_of(uint64_t file)
 {
-	return file % 9 == 0 ? MIB + MIB / 2 + file : 1000 + file * 2500;
+	return file % 16 == 0 ? MIB + 100 * KIB + file : 1000 + file * 2500;
 }
 
 static void next(struct slot *s);
@@ -95,7 +95,7 @@ static void read_lent(uint64_t file)
 static void meddle(uint64_t file)
 {
 	/* Some are hotter than others, for a while. */
-	store_touch(f.store, (t.steps / 500 * 9 + random_below(8)) % FILES);
+	store_touch(f.store, (t.steps / 200 * 9 + random_below(8)) % FILES);
 	read_lent(file);
 	switch (random_below(16)) {
 	case 0:
@@ -169,7 +169,7 @@ static void play(const char *evictor, uint64_t seed)
 	f.threads = 3;
 	tf.capacity[TIER_MEMORY] = 2 * MIB;
 	tf.capacity[TIER_SSD] = 3 * MIB;
-	tf.capacity[TIER_HDD] = 12 * MIB;
+	tf.capacity[TIER_HDD] = 5 * MIB;
 	tf.evictor = evictor;
 	tiers_start();
 	store_on_let_go(f.store, NULL, NULL); /* comes on any thread */
