@@ -7,6 +7,7 @@ libworker_a_SOURCES += %D%/flights.c
 libworker_a_SOURCES += %D%/fsck.c
 libworker_a_SOURCES += %D%/grants.c
 libworker_a_SOURCES += %D%/history.c
+libworker_a_SOURCES += %D%/load.c
 libworker_a_SOURCES += %D%/master.c
 libworker_a_SOURCES += %D%/mounts.c
 libworker_a_SOURCES += %D%/peers.c
