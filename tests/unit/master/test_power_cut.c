@@ -33,6 +33,10 @@ static struct fixture {
 	struct journal_req reqs[AT_ONCE];
 	uint64_t numbers[AT_ONCE], next, until, mounts;
 	unsigned flying;
+
+	/* the power cut that is looked at */
+	uint64_t call, seed;
+	bool looking;
 } f;
 
 static uint64_t applied(void)
@@ -158,12 +162,13 @@ static void cut_at(uint64_t call, uint64_t seed)
 {
 	char *dir = tempdir_make();
 
+	f.call = call;
+	f.seed = seed;
+	f.looking = true;
 	fault_dir_cut(f.disk, call, seed, dir);
 	f.j.dir = dir;
 	if (disk_journal_start(&f.j))
-		fail_msg("cut in call %llu, seed %llu: %s",
-			 (unsigned long long)call, (unsigned long long)seed,
-			 f.j.err.msg);
+		fail_msg("%s", f.j.err.msg);
 	check_tree(call);
 	/* It goes on, and that stays too. */
 	assert_int_equal(disk_journal_mount_one(&f.j, 1000000), 0);
@@ -174,6 +179,16 @@ static void cut_at(uint64_t call, uint64_t seed)
 		disk_journal_stop(&f.j);
 	}
 	tempdir_remove(dir);
+	f.looking = false;
+}
+
+static int say_which(void **state ATTR_UNUSED)
+{
+	if (f.looking)
+		print_message("again: POWER_CUT=%llu,%llu\n",
+			      (unsigned long long)f.call,
+			      (unsigned long long)f.seed);
+	return 0;
 }
 
 static void what_was_acknowledged_is_there_after_a_power_cut(
@@ -201,7 +216,9 @@ static void what_was_acknowledged_is_there_after_a_power_cut(
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_was_acknowledged_is_there_after_a_power_cut),
+		cmocka_unit_test_teardown(
+			what_was_acknowledged_is_there_after_a_power_cut,
+			say_which),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)
