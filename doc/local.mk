@@ -8,6 +8,7 @@ dist_doc_DATA += %D%/architecture.md
 dist_doc_DATA += %D%/consistency.md
 dist_doc_DATA += %D%/errors.md
 dist_doc_DATA += %D%/journal-format.md
+dist_doc_DATA += %D%/metrics.md
 dist_doc_DATA += %D%/operations.md
 dist_doc_DATA += %D%/performance.md
 dist_doc_DATA += %D%/protocol.md

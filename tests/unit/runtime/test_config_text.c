@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/committed.h"
 #include "runtime/config.h"
 
 /*
@@ -13,38 +14,6 @@
 
 static const char begin_mark[] = ".\\\" keys: from src/runtime/config_keys.h\n";
 static const char end_mark[] = ".\\\" end of keys\n";
-
-static char *path_of(const char *name)
-{
-	static char path[4096];
-	const char *top = getenv("top_srcdir");
-
-	snprintf(path, sizeof(path), "%s/%s", top ? top : ".", name);
-	return path;
-}
-
-static char *read_file(const char *name)
-{
-	FILE *f = fopen(path_of(name), "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (f) {
-		if (getdelim(&text, &size, '\0', f) < 0)
-			fail_msg("%s is empty", name);
-		fclose(f);
-	}
-	return text ? text : calloc(1, 1);
-}
-
-static void write_file(const char *name, const char *text)
-{
-	FILE *f = fopen(path_of(name), "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
 
 static char *printed(void (*print)(FILE *out))
 {
@@ -57,28 +26,17 @@ static char *printed(void (*print)(FILE *out))
 	return text;
 }
 
-static void compare(const char *name, const char *wanted)
-{
-	char *is;
-
-	if (getenv("UPDATE"))
-		write_file(name, wanted);
-	is = read_file(name);
-	assert_string_equal(is, wanted);
-	free(is);
-}
-
 static void the_sample_file_is_the_table(void **state ATTR_UNUSED)
 {
 	char *text = printed(config_sample);
 
-	compare("examples/acached.conf", text);
+	committed_compare("examples/acached.conf", text);
 	free(text);
 }
 
 static void the_manual_page_is_the_table(void **state ATTR_UNUSED)
 {
-	char *page = read_file("doc/man/acached.conf.5");
+	char *page = committed_read("doc/man/acached.conf.5");
 	char *keys = printed(config_man), *all;
 	char *begin = strstr(page, begin_mark), *end = strstr(page, end_mark);
 
@@ -87,7 +45,7 @@ static void the_manual_page_is_the_table(void **state ATTR_UNUSED)
 	begin += sizeof(begin_mark) - 1;
 	assert_true(asprintf(&all, "%.*s%s%s", (int)(begin - page), page, keys,
 			     end) > 0);
-	compare("doc/man/acached.conf.5", all);
+	committed_compare("doc/man/acached.conf.5", all);
 	free(all);
 	free(keys);
 	free(page);
@@ -98,7 +56,8 @@ static void the_sample_file_can_be_read(void **state ATTR_UNUSED)
 	struct config c;
 	struct err err = { 0 };
 
-	if (config_load(&c, path_of("examples/acached.conf"), NULL, &err))
+	if (config_load(&c, committed_path("examples/acached.conf"), NULL,
+			&err))
 		fail_msg("%s", err.msg);
 	config_close(&c);
 }
@@ -119,8 +78,8 @@ static void every_line_of_the_sample_is_a_default(void **state ATTR_UNUSED)
 		assert_non_null(colon);
 		snprintf(set, sizeof(set), "%.*s=%s", (int)(colon - line - 1),
 			 line + 1, colon[1] ? colon + 2 : "");
-		if (config_load(&c, path_of("examples/acached.conf"), sets,
-				&err))
+		if (config_load(&c, committed_path("examples/acached.conf"),
+				sets, &err))
 			fail_msg("%s", err.msg);
 		config_close(&c);
 	}
