@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "cli/text.h"
+#include "runtime/metrics.h"
 
 /* A command that asks one process after the other. */
 struct round {
@@ -145,10 +146,25 @@ static int on_metrics(void *arg, const void *reply)
 	return 0;
 }
 
+/* Whether a number of ours, who count the same, has such a name. */
+static bool is_metric(const struct round *r)
+{
+	char *text = metrics_text(), *line, *save;
+	bool found = false;
+
+	for (line = strtok_r(text, "\n", &save); line && !found;
+	     line = strtok_r(NULL, "\n", &save))
+		found = is_wanted(r, line, strlen(line));
+	free(text);
+	return found;
+}
+
 int cmd_metrics(struct cli *cli, int argc, char **argv)
 {
 	const struct metrics_request req = { .all = true };
 	struct round r = { .cli = cli, .name = argc ? argv[0] : NULL };
 
+	if (!is_metric(&r))
+		return cli_misuse(cli, "no metric begins with %s", r.name);
 	return ask_all(&r, RPC_PROCESS_METHOD(metrics), &req, on_metrics);
 }

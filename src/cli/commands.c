@@ -239,8 +239,6 @@ const struct cli_command cli_commands[] = {
 	{ "admin", "doctor", "", "look for what is wrong on this machine",
 	  "Each finding says how to mend it. 1 if there is a problem.", none, 0,
 	  0, cmd_doctor },
-	{ "admin", "help", "[COMMAND]", "show the commands, or one", NULL, none,
-	  0, 1, cmd_help },
 	{ "admin", "fsck", "", "check the tree and what the workers hold",
 	  "Looks at the tree and the checkpoints of the master, at each "
 	  "worker's index and whether its backing files are there, and whether "
@@ -251,6 +249,8 @@ const struct cli_command cli_commands[] = {
 	  "if "
 	  "something is, 3 if a worker could not be asked.",
 	  none, 0, 0, cmd_fsck },
+	{ "admin", "help", "[COMMAND]", "show the commands, or one", NULL, none,
+	  0, 1, cmd_help },
 	{ "admin", "journal", "dump", "the journal, a line a record", NULL,
 	  journal_flags, 1, 1, cmd_journal },
 	{ "admin", "logLevel", "", "what each process logs, and change it",

@@ -54,8 +54,8 @@ static void print_flags(FILE *out, const struct cli_flag *flags)
 
 void cli_help_command(FILE *out, const struct cli_command *c)
 {
-	fprintf(out, "usage: acached %s %s [OPTION...] %s\n%s\n\n", c->group,
-		c->name, c->synopsis, c->summary);
+	fprintf(out, "usage: acached %s %s [OPTION...]%s%s\n%s\n\n", c->group,
+		c->name, *c->synopsis ? " " : "", c->synopsis, c->summary);
 	if (c->details) {
 		wrap(out, c->details, false);
 		fputc('\n', out);
