@@ -20,6 +20,9 @@
 /* Slices of a scrub a second. */
 #define SLICES 4
 
+/* As late as that a slice may be without less being read. */
+#define LATE_MS (1000 / SLICES)
+
 /* When the first scrub begins, if that is not later than the others. */
 #define FIRST_MS 3600000
 
@@ -281,6 +284,8 @@ static void schedule(struct dir *d)
 		if (c->rate)
 			c->next_ms += c->cost * 1000 / c->rate;
 		c->cost = 0;
+		if (now > c->next_ms + LATE_MS) /* not made up for */
+			c->next_ms = now - LATE_MS;
 		at = c->next_ms;
 	} else if (d->store->scrub_interval_ms) {
 		at = c->begun_ms + d->store->scrub_interval_ms;

@@ -97,6 +97,42 @@ static void its_rate_is_bounded(void **state ATTR_UNUSED)
 	assert_int_equal(scrub().files, 300);
 }
 
+static const struct loop_ops *punctual;
+static uint64_t late_ms;
+
+static uint64_t late_now_ms(const struct loop *l)
+{
+	return punctual->now_ms(l) + late_ms;
+}
+
+/* A process that was stopped for a while. */
+static void lost_time_is_not_made_up_for(void **state ATTR_UNUSED)
+{
+	const uint64_t rate = 4 * MIB;
+	struct loop_ops late;
+	uint64_t ms, before;
+
+	fill(1, 40 * MIB);
+	restart_with(rate, 0);
+	punctual = f.loop->ops;
+	late = *punctual;
+	late.now_ms = late_now_ms;
+	late_ms = 0;
+	f.loop->ops = &late;
+	store_scrub(f.store, 0);
+	sim_run(f.loop, 1000);
+	before = scrub().bytes;
+	late_ms = 8000;
+	for (ms = 0; ms < 3000; ms += 50) {
+		sim_run(f.loop, 50);
+		assert_true(scrub().bytes - before <= rate + rate * ms / 1000);
+	}
+	assert_true(scrub().bytes - before >= 2 * rate);
+	f.loop->ops = punctual;
+	sim_run(f.loop, 20000);
+	assert_int_equal(scrub().passes, 1);
+}
+
 static void another_rate_on_demand(void **state ATTR_UNUSED)
 {
 	fill(1, 20 * MIB);
@@ -188,6 +224,7 @@ static void a_stop_in_the_middle_is_clean(void **state ATTR_UNUSED)
 }
 
 TEST_MAIN(TEST_WITH(it_finds_what_nobody_reads), TEST_WITH(its_rate_is_bounded),
+	  TEST_WITH(lost_time_is_not_made_up_for),
 	  TEST_WITH(another_rate_on_demand), TEST_WITH(it_begins_by_itself),
 	  TEST_WITH(files_may_come_and_go_meanwhile),
 	  TEST_WITH(after_an_unclean_stop_it_waits_for_the_check),
