@@ -187,7 +187,7 @@ class Chaos:
             ("S3 short bodies", lambda: self.proxy_fault(
                 fault="short-body", every=2)),
             ("S3 wrong bytes", lambda: self.proxy_fault(
-                fault="wrong-bytes", every=2)),
+                fault="wrong-bytes", key="object", every=2)),
             ("replace", self.replace),
             ("replace", self.replace),
             ("fill disk", self.fill_disk),

@@ -27,6 +27,7 @@ import time
 
 TILE = 4096
 SIZES = (100, 5000, 40000, 100000, 300001, 1 << 20, (5 << 20) + 7)
+WHOLE = 4 << 20  # bytes that are fetched at once, and so checked
 REPLACED_LATELY_S = 60
 ESTALE_S = 30  # within which an attempt must succeed
 SAID = 20
@@ -63,7 +64,10 @@ class Board:
 
 
 def name(i):
-    return "d%d/object %d" % (i % 8, i)
+    """What is fetched in parts has no checksum: such are not given wrong
+    bytes, and told apart by their names."""
+    return "d%d/%s %d" % (i % 8, "large" if SIZES[i % len(SIZES)] > WHOLE
+                          else "object", i)
 
 
 def size(i, version):
@@ -144,8 +148,12 @@ class Reader:
         if not to_end:
             want = want[:len(data)]
         if data != want:
-            self.fail("%s: version %d, bytes from %d on are wrong: %d of %d",
-                      name(i), v, start, len(data), len(want))
+            at = next((k for k, (a, b) in enumerate(zip(data, want))
+                       if a != b), min(len(data), len(want)))
+            self.fail("%s: version %d: of %d bytes from %d on, %d wanted, the "
+                      "first wrong one is at %d: %s for %s", name(i), v,
+                      len(data), start, len(want), start + at,
+                      data[at:at + 40].hex(), want[at:at + 40].hex())
 
     def one(self, i):
         end = time.monotonic() + ESTALE_S
