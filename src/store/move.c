@@ -75,23 +75,27 @@ static void put(struct move *m)
 	m->from = NULL;
 }
 
-/* The copy goes, and leaves no trace. */
+/* The copy goes, and leaves no trace; or the next start looks for it. */
 static void give_up(struct move *m)
 {
 	struct entry *copy = m->to;
 	struct dir *d = copy->dir;
 	char path[40];
+	int rv = 0;
 
 	close_files(m);
 	entry_path(copy, path);
 	if (d->service != OUT_OF_SERVICE && unlinkat(d->fd, path, 0) < 0 &&
 	    errno != ENOENT)
-		dir_failed(d, -errno, "remove");
+		rv = -errno;
 	mutex_lock(&d->store->mutex);
+	d->index_torn |= rv != 0;
 	d->entry_bytes -= copy->used;
 	mutex_unlock(&d->store->mutex);
 	free(copy);
 	put(m);
+	if (rv)
+		dir_failed(d, rv, "remove");
 }
 
 static bool is_shortage(int code)
