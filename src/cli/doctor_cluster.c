@@ -2,13 +2,60 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/doctor.h"
 
+static bool is_loopback(const schema_str *address)
+{
+	static const char *const local[] = { "unix:", "127.", "[::1]",
+					     "localhost:" };
+	size_t i, len;
+
+	for (i = 0; i < ARRAY_SIZE(local); i++) {
+		len = strlen(local[i]);
+		if (address->len >= len &&
+		    memcmp(address->ptr, local[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_alone(const struct worker_info *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->addresses.n; i++)
+		if (!is_loopback(&w->addresses.at[i]))
+			return false;
+	return true;
+}
+
+/* A live worker that those of other hosts cannot reach; NULL: none. */
+static const struct worker_info *find_alone(
+	const schema_worker_info_array *workers)
+{
+	const struct worker_info *w, *first = NULL, *alone = NULL;
+	bool other_hosts = false;
+
+	for (w = workers->at; w < workers->at + workers->n; w++) {
+		if (!w->live)
+			continue;
+		first = first ? first : w;
+		other_hosts |=
+			w->host.len != first->host.len ||
+			memcmp(w->host.ptr, first->host.ptr, w->host.len) != 0;
+		if (!alone && is_alone(w))
+			alone = w;
+	}
+	return other_hosts ? alone : NULL;
+}
+
 static int on_report(void *arg, const void *reply)
 {
 	const struct report_reply *r = reply;
+	const struct worker_info *alone = find_alone(&r->workers);
 	struct finding *f = arg;
 	unsigned live = 0;
 	size_t i;
@@ -18,6 +65,12 @@ static int on_report(void *arg, const void *reply)
 	if (live == 0)
 		FOUND(f, BAD, "start one: acached --role=worker",
 		      "the master answers, but no worker is alive");
+	else if (alone)
+		FOUND(f, BAD,
+		      "set its worker.listen to an address of the network",
+		      "worker %u on %.*s serves on loopback only, where other "
+		      "hosts cannot reach it",
+		      alone->id, (int)alone->host.len, alone->host.ptr);
 	else if (live < r->workers.n)
 		FOUND(f, WARN, "see `acached admin report` and start it again",
 		      "the master answers, %zu of %zu workers do not",

@@ -161,6 +161,22 @@ def no_worker(d):
     yield d.ask(), "no worker is alive"
 
 
+def a_worker_that_other_hosts_cannot_reach(d):
+    there = d.path("there")
+    with open(there, "w") as f:
+        f.write("#!/bin/sh\nexec unshare -u sh -c 'hostname elsewhere; "
+                "exec \"$@\"' sh %s \"$@\"\n" % d.cluster.program)
+    os.chmod(there, 0o755)
+    c = acached.Cluster(d.path("second"), there)
+    try:
+        c.spawn("--role=worker", "--master", d.cluster.ready["master"],
+                "--state", c.state, "--set", "cluster.key-file=" +
+                os.path.join(d.state, "cluster.key")).wait_ready()
+        yield d.ask(), "loopback only"
+    finally:
+        c.destroy()
+
+
 def no_cluster(d):
     address = "127.0.0.1:%d" % free_ports(1)[0]
     yield d.ask("--master", address, settings={
@@ -191,6 +207,7 @@ MISTAKES = [
     (no_fuse, "fuse"),
     (a_dead_mountpoint, "mountpoints"),
     (no_worker, "cluster"),
+    (a_worker_that_other_hosts_cannot_reach, "cluster"),
     (no_cluster, "cluster"),
     (storage_that_is_gone, "storage"),
 ]
