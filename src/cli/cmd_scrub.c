@@ -7,6 +7,8 @@
 #include "cli/process.h"
 #include "cli/text.h"
 
+#define WAIT_MS 3000 /* for one that does not answer */
+
 /* One worker after the other is asked. */
 struct asked {
 	struct cli *cli;
@@ -92,5 +94,6 @@ int cmd_scrub(struct cli *cli, int argc, char **argv)
 		return cli_misuse(cli, "--rate is for start");
 	if (rate && (text_parse_size(rate, &req.rate) || !req.rate))
 		return cli_misuse(cli, "no rate: \"%s\"", rate);
+	cli->wait_ms = WAIT_MS;
 	return ask_workers(cli, target ? target : "worker", &req);
 }

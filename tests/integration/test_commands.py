@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -553,6 +554,19 @@ def test_a_worker_that_hangs_is_told_and_not_waited_for(cluster, tree):
         p = cluster.admin("top", "--json", "-n", "1", "-i", "0.1")
         tick = json.loads(p.stdout)
         assert (tick["silent"], tick["workers"]) == (1, 0)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def test_scrub_waits_no_longer_for_a_worker_that_hangs(cluster, tree):
+    cluster.start("--ufs", "file://" + tree[0], mountpoint=False)
+    worker = cluster.child("worker")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        p = cluster.admin("scrub", check=False)
+        assert time.monotonic() - start < 8  # it is not lost yet, either
+        assert p.returncode == 1 and "worker:1: waited 3000 ms" in p.stderr
     finally:
         os.kill(worker, signal.SIGCONT)
 
