@@ -19,7 +19,8 @@
 #define TRIES_PART    4  /* while it has cached a part only: 3 s */
 #define WAIT_MS       1000
 #define EXPLAIN_MS    30000
-#define RESOLVE_AHEAD 64 /* paths of a job that are looked for at once */
+#define NEWS_MS       200 /* in which workers tell us what they have */
+#define RESOLVE_AHEAD 64  /* paths of a job that are looked for at once */
 #define MEND_LEAST    256
 #define MEND_SHARE    10 /* and this part of all files */
 
@@ -51,6 +52,9 @@ struct job {
 	bool over; /* its end is in the journal, or never will be */
 	struct task turn;
 	bool turning;       /* `turn` is posted */
+	struct timer news;  /* of what is loaded, which is not known here yet */
+	bool unknown;       /* there is such */
+	bool waiting;       /* for them */
 	unsigned resolving; /* roots */
 	struct journal_req end;
 
@@ -187,6 +191,8 @@ static void end(struct job *job)
 /* Stopped with the master: the journal still says that it runs. */
 static void abandon(struct job *job)
 {
+	if (job->waiting)
+		loop_timer_stop(&job->news);
 	if (job->walking)
 		tree_walk_close(&job->walk);
 	job_free(job);
@@ -344,12 +350,23 @@ static bool has_its_blocks(const struct part *p, const struct explain_reply *r)
 	return true;
 }
 
+/* Whether its reports have told us of it. */
+static bool is_known(const struct part *p)
+{
+	const struct holders *h = &p->op->job->jobs->o.workers->holders;
+
+	return p->op->n_parts > 1
+		       ? holders_has(h, p->op->id, p->worker)
+		       : holders_is_complete(h, p->op->id, p->worker);
+}
+
 static void on_explained(struct rpc_pending *pending, int code,
 			 const void *reply)
 {
 	struct part *p = container_of(pending, struct part, pending);
 	const struct explain_reply *r = reply;
 
+	p->op->job->unknown |= !code && p->op->length && !is_known(p);
 	part_over(p, code,
 		  !code && (r->complete ||
 			    (p->op->n_parts > 1 && has_its_blocks(p, r))));
@@ -589,7 +606,7 @@ static bool last_phase(const struct job *job)
 static bool waits(const struct job *job)
 {
 	return job->turning || job->resolving || job->in_flight ||
-	       (job->walking && tree_walk_busy(&job->walk));
+	       job->waiting || (job->walking && tree_walk_busy(&job->walk));
 }
 
 /* Whether it shall stop, which it has if nothing is under way. */
@@ -606,6 +623,25 @@ static bool stopped(struct job *job)
 	return true;
 }
 
+static void on_news(struct timer *t)
+{
+	struct job *job = container_of(t, struct job, news);
+
+	job->waiting = false;
+	step(job);
+}
+
+/* When a load has ended, who asks is told of all that it has loaded. */
+static bool waits_for_news(struct job *job)
+{
+	if (job->unknown)
+		loop_timer_start(job->jobs->o.loop, &job->news, NEWS_MS,
+				 on_news);
+	job->waiting |= job->unknown;
+	job->unknown = false;
+	return job->waiting;
+}
+
 static void step(struct job *job)
 {
 	if (job->ended || stopped(job))
@@ -614,9 +650,10 @@ static void step(struct job *job)
 		return;
 	if (job->in_flight)
 		return;
-	if (last_phase(job))
-		end(job);
-	else {
+	if (last_phase(job)) {
+		if (!waits_for_news(job))
+			end(job);
+	} else {
 		begin_phase(job, job->phase + 1);
 		turn_later(job);
 	}

@@ -26,7 +26,8 @@ def pytest_configure(config):
 
 
 # Of more than five seconds on two quiet CPUs: not in tests/run --quick.
-SLOW = ("test_backing_files_that_are_not_what_the_index_says_are_named",
+SLOW = ("test_what_was_loaded_is_seen_at_once",
+        "test_backing_files_that_are_not_what_the_index_says_are_named",
         "test_it_is_right_while_files_come_and_go",
         "test_a_journal_that_cannot_be_written_stops_the_master_only",
         "test_a_full_disk_below_the_logs_stops_no_role",

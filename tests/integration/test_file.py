@@ -112,3 +112,16 @@ def test_a_file_just_written_can_be_loaded(cluster, workdir):
     said = cluster.fs("explain", "/" + names[0]).stdout
     assert "5000 of 5000 bytes cached, complete" in said, said
     cluster.stop()
+
+
+def test_what_was_loaded_is_seen_at_once(cluster, workdir):
+    top = os.path.join(workdir, "source")
+    names = data.make_tree(top, 3)
+    cluster.start("--ufs", "file://" + top)
+    for i in range(2):
+        data.fill(os.path.join(top, names[0]), 5000 + i, 7)
+        cluster.fs("loadMetadata", "-R", "/")
+        cluster.fs("load", "/")
+        said = cluster.fs("du", "/").stdout
+        assert "(100%)" in said, said
+    cluster.stop()
