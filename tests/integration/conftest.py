@@ -73,6 +73,10 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.originalname in SLOW:
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("long") and \
+                not item.get_closest_marker("timeout"):
+            raise pytest.UsageError(item.name + ": tests/run would end it "
+                                    "after 300 s; it wants a timeout")
 
 
 def pytest_addoption(parser):

@@ -283,5 +283,6 @@ def test_two_minutes_of_chaos(clusters, bucket, workdir):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600 + 600)
 def test_an_hour_of_chaos(clusters, bucket, workdir):
     run_chaos(clusters, bucket, workdir, 3600)

@@ -184,6 +184,7 @@ def test_every_role_shows_its_metrics(clusters, tree):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_a_prefix_of_100000_objects(cluster, bucket):
     from rgw import upload
     keys = ["p/%06d" % n for n in range(100000)]

@@ -333,7 +333,10 @@ class Run:
             show_tail(log)
 
     def seeds(self, divisor=1):
-        return {"SIM_SEEDS": str(SEEDS[self.mode] // divisor)}
+        env = {"SIM_SEEDS": str(SEEDS[self.mode] // divisor)}
+        if self.mode == "long":
+            env["TEST_TIMEOUT_S"] = "7200"  # forty times the seeds
+        return env
 
     def checks(self, stage):
         def work():
@@ -356,8 +359,8 @@ class Run:
             options = "die_after_fork=0 suppressions=%s/tests/tsan.supp" % \
                 MIRROR
             run_checks(where, tests, self.results, name + ": ",
-                       dict(self.seeds(10), TSAN_OPTIONS=options,
-                            TEST_TIMEOUT_S="240"))
+                       dict({"TEST_TIMEOUT_S": "240"}, **self.seeds(10),
+                            TSAN_OPTIONS=options))
         return work
 
     def integration(self):
