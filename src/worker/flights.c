@@ -263,6 +263,30 @@ static void on_suspected(struct upcall *call, int code ATTR_UNUSED,
 	free(call);
 }
 
+static void cancel(struct flight *fl)
+{
+	fl->cancelled = true;
+	if (fl->mount)
+		fl->mount->ufs->ops->cancel(fl->mount->ufs, &fl->ufs);
+	else if (fl->asking_peer)
+		rpc_cancel(&fl->peer);
+}
+
+/* What else is being read of a version that is no more: who waits for it asks
+ * the master first, and would fetch it again beside this. */
+static void cancel_others(const struct flight *changed)
+{
+	struct list *l, *next, *all = &changed->file->flights;
+	struct flight *fl;
+
+	for (l = all->next; l != all; l = next) {
+		next = l->next;
+		fl = list_entry(l, struct flight, link);
+		if (fl != changed && fl->state == FETCHING && fl->mount)
+			cancel(fl);
+	}
+}
+
 /* The content is another, or gone: the master looks again; what we have of the
  * version goes. */
 static int changed(struct flight *fl)
@@ -278,6 +302,7 @@ static int changed(struct flight *fl)
 		history_file(fl->file, FATE_CHANGED, 0);
 		store_drop(w->store, fl->file->id);
 		file_drop(w, fl->file->id);
+		cancel_others(fl);
 	}
 	return -ESTALE;
 }
@@ -327,6 +352,8 @@ static void on_ufs(struct ufs_req *req, ssize_t n)
 		return;
 	if (code == ERR_CHANGED || code == -ENOENT || code == -ENOTDIR)
 		code = changed(fl);
+	else if (code == -ECANCELED && !fl->file->w->stopping)
+		code = -ESTALE; /* by cancel_others() */
 	if (code != -ESTALE)
 		history_file(fl->file, FATE_FAILED, code);
 	if (code != -ECANCELED && code != -ESTALE)
@@ -563,15 +590,6 @@ struct flight *flight_start(struct file *f, uint64_t at, uint64_t end,
 	shares_wait(&w->flights.shares, &fl->turn, f->mount, fl->len);
 	start_queued(w);
 	return fl;
-}
-
-static void cancel(struct flight *fl)
-{
-	fl->cancelled = true;
-	if (fl->mount)
-		fl->mount->ufs->ops->cancel(fl->mount->ufs, &fl->ufs);
-	else if (fl->asking_peer)
-		rpc_cancel(&fl->peer);
 }
 
 void flights_stop(struct worker *w)

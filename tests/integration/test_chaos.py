@@ -222,11 +222,13 @@ class Chaos:
         return total, failed
 
     def sizes(self):
-        """{role: (descriptors, resident KiB)} of the first node."""
+        """{process: (descriptors, resident KiB)}"""
+        pids = {role: self.first.child(role)
+                for role in ("master", "worker", "fuse")}
+        pids["supervisor"] = self.first.started[0].pid
+        pids["second worker"] = self.second.started[0].pid
         found = {}
-        for role in ("supervisor", "master", "worker", "fuse"):
-            pid = self.first.started[0].pid if role == "supervisor" else \
-                self.first.child(role)
+        for role, pid in pids.items():
             with open("/proc/%d/status" % pid) as f:
                 rss = [int(line.split()[1]) for line in f
                        if line.startswith("VmRSS")]

@@ -408,20 +408,20 @@ def test_the_options_of_a_mount_change_while_it_is_read(served):
     other = type(served.proxy)(bucket.server.endpoint)
     try:
         name = served.names[9]
+        for i in range(100):
+            bucket.put("news%d" % i, b"of the other endpoint")
         with open(c.at("s3", name), "rb") as f:
             before = f.read()
         p = c.fs("updateMount", "/s3", "--option",
                  "s3.endpoint=" + other.endpoint, "--option", "umask=077")
         assert p.stdout == "Updated the options of %s at /s3\n" % bucket.uri
 
-        def other_is_asked(n=iter(range(1000))):
+        def other_is_asked(n=iter(range(100))):
             """The worker hears of it by its next heartbeat."""
-            key = "news%d" % next(n)
-            bucket.put(key, b"of the other endpoint")
-            with open(c.at("s3", key), "rb") as f:
+            with open(c.at("s3", "news%d" % next(n)), "rb") as f:
                 assert f.read() == b"of the other endpoint"
             return other.gets()
-        acached.wait_for("the other is asked", other_is_asked)
+        acached.wait_for("the other is asked", other_is_asked, 10, 0.15)
         served.proxy.reset()
         served.read_all()
         assert other.gets() and not served.proxy.gets()
