@@ -174,6 +174,7 @@ struct sum {
 	struct cli *cli;
 	uint64_t files, dirs, bytes, cached;
 	json_t *json;
+	bool headed; /* the columns have their names */
 };
 
 static int on_sum_entry(void *arg, const struct dirent *e,
@@ -226,6 +227,10 @@ static int du_one(void *arg, const char *path)
 						(json_int_t)sum->cached));
 		return 0;
 	}
+	if (!sum->headed)
+		fprintf(sum->cli->out, DU_COLUMNS "Path\n", "File Size",
+			"In acached");
+	sum->headed = true;
 	cli_size(sum->cli, bytes, sum->bytes);
 	cli_size(sum->cli, cached, sum->cached);
 	snprintf(part, sizeof(part), "%s (%llu%%)", cached,
@@ -243,9 +248,6 @@ int cmd_du(struct cli *cli, int argc, char **argv)
 	struct sum sum = { .cli = cli };
 
 	sum.json = cli->json ? json_array() : NULL;
-	if (!sum.json)
-		fprintf(cli->out, DU_COLUMNS "Path\n", "File Size",
-			"In acached");
 	return cli_end_json(cli, sum.json,
 			    cli_each_path(cli, argc, argv, du_one, &sum));
 }
@@ -268,6 +270,10 @@ static int count_one(void *arg, const char *path)
 						(json_int_t)sum->bytes));
 		return 0;
 	}
+	if (!sum->headed)
+		fprintf(sum->cli->out, "%-25s%-25s%-15s\n", "File Count",
+			"Folder Count", "Folder Size");
+	sum->headed = true;
 	cli_size(sum->cli, bytes, sum->bytes);
 	fprintf(sum->cli->out, "%-25llu%-25llu%-15s\n",
 		(unsigned long long)sum->files, (unsigned long long)sum->dirs,
@@ -280,9 +286,6 @@ int cmd_count(struct cli *cli, int argc, char **argv)
 	struct sum sum = { .cli = cli };
 
 	sum.json = cli->json ? json_array() : NULL;
-	if (!sum.json)
-		fprintf(cli->out, "%-25s%-25s%-15s\n", "File Count",
-			"Folder Count", "Folder Size");
 	return cli_end_json(cli, sum.json,
 			    cli_each_path(cli, argc, argv, count_one, &sum));
 }

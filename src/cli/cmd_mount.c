@@ -330,6 +330,64 @@ static schema_str_array unset_keys(const struct cli *cli)
 	return (schema_str_array){ keys, n };
 }
 
+static bool same(const schema_str *a, const schema_str *b)
+{
+	return a->len == b->len && memcmp(a->ptr, b->ptr, a->len) == 0;
+}
+
+static bool has_option(const struct mount_info *m, const schema_str *key)
+{
+	size_t i;
+
+	for (i = 0; i < m->options.n; i++)
+		if (same(&m->options.at[i].key, key))
+			return true;
+	return false;
+}
+
+/* Options that are to go, of the mount at `path`. */
+struct unset {
+	schema_str path;
+	schema_str_array keys;
+	char *missing; /* one that is not set there; or NULL */
+};
+
+static int on_mounts_to_unset(void *arg, const void *reply)
+{
+	const struct mounts_reply *r = reply;
+	struct unset *u = arg;
+	size_t i, k;
+
+	for (i = 0; i < r->mounts.n; i++)
+		for (k = 0; same(&r->mounts.at[i].path, &u->path) &&
+			    k < u->keys.n && !u->missing;
+		     k++)
+			if (!has_option(&r->mounts.at[i], &u->keys.at[k]))
+				u->missing = mem_strn(u->keys.at[k].ptr,
+						      u->keys.at[k].len);
+	return 0;
+}
+
+/* A word that was mistyped is not taken for done. */
+static int check_unset(struct cli *cli, const char *path)
+{
+	struct unset u = { text_str(path), unset_keys(cli), NULL };
+	const struct mounts_request all = { 0 };
+	int rv = 0;
+
+	if (u.keys.n)
+		rv = cli_call(cli, RPC_MASTER_METHOD(mounts), &all,
+			      on_mounts_to_unset, &u);
+	if (rv)
+		rv = cli_failed_at(cli, path);
+	else if (u.missing)
+		rv = cli_fail(cli, "%s: no option %s is set there", path,
+			      u.missing);
+	free(u.missing);
+	free((void *)(uintptr_t)u.keys.at);
+	return rv;
+}
+
 static int update_one(struct cli *cli, const char *path)
 {
 	struct options options = { 0 };
@@ -337,6 +395,8 @@ static int update_one(struct cli *cli, const char *path)
 	struct update_mount_request req;
 	int rv = take_options(cli, &options);
 
+	if (!rv)
+		rv = check_unset(cli, path);
 	if (!rv) {
 		req = (struct update_mount_request){
 			.origin = client_origin(cli->client),

@@ -94,8 +94,10 @@ static void on_answer(struct rpc_pending *p, int code, const void *reply)
 			return;
 		}
 		if (!p->answered && code != -ECANCELED)
-			code = err_wrap(&p->err, -ESHUTDOWN,
-					"the worker reaches no master");
+			code = err_set(&p->err, -ESHUTDOWN,
+				       "the worker reaches no master: %s",
+				       p->err.msg[0] ? p->err.msg
+						     : err_text(code));
 	}
 	finish(call, code, reply);
 }
