@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 
@@ -126,31 +127,65 @@ bool loader_same(const struct inode_view *v, const struct found *f)
 	       memcmp(v->target.ptr, f->target.ptr, f->target.len) == 0;
 }
 
-static void stat_found(struct statting *s)
+static void learn_found(struct statting *s)
 {
 	struct journal_record r = { .type = JOURNAL_learn };
+
+	r.learn.dir = s->dir;
+	r.learn.found.at = s->req.page.at;
+	r.learn.found.n = 1;
+	journal_submit(s->l->o.journal, &r, &s->journal, on_stat_learned);
+}
+
+static void on_directory_forgotten(struct journal_req *req,
+				   const struct namespace_result *res)
+{
+	struct statting *s = container_of(req, struct statting, journal);
+
+	if (res->code)
+		stat_end(s, res->code);
+	else
+		learn_found(s);
+}
+
+static void forget_name(struct statting *s,
+			void (*done)(struct journal_req *req,
+				     const struct namespace_result *res))
+{
+	const schema_bytes name = { s->name, s->len };
+	struct journal_record r = { .type = JOURNAL_forget };
+
+	r.forget.dir = s->dir;
+	r.forget.names.at = &name;
+	r.forget.names.n = 1;
+	journal_submit(s->l->o.journal, &r, &s->journal, done);
+}
+
+/* A directory that has become a file goes first: a listing, be it one that was
+ * given up, would leave it to its end which of the two it is. */
+static void stat_found(struct statting *s)
+{
 	struct found *f = &s->req.page.at[0];
+	bool wanted, known;
 	struct inode_view v;
 
 	f->name.ptr = s->name;
 	f->name.len = s->len;
-	if (!listing_note(s->l, s->dir, s->hash, s->asked, true) &&
-	    namespace_child(tree(s->l), s->dir, s->name, s->len, &v) == 0 &&
-	    loader_same(&v, f)) {
+	wanted = listing_note(s->l, s->dir, s->hash, s->asked, true);
+	known = namespace_child(tree(s->l), s->dir, s->name, s->len, &v) == 0;
+	if (!wanted && known && loader_same(&v, f)) {
 		stat_end(s, 0);
 		return;
 	}
-	r.learn.dir = s->dir;
-	r.learn.found.at = f;
-	r.learn.found.n = 1;
 	s->journalled = true;
-	journal_submit(s->l->o.journal, &r, &s->journal, on_stat_learned);
+	if (known && S_ISDIR(v.mode) && !S_ISDIR(f->mode))
+		forget_name(s, on_directory_forgotten);
+	else
+		learn_found(s);
 }
 
 static void stat_absent(struct statting *s)
 {
-	const schema_bytes name = { s->name, s->len };
-	struct journal_record r = { .type = JOURNAL_forget };
 	struct loader *l = s->l;
 	struct inode_view v;
 
@@ -161,11 +196,8 @@ static void stat_absent(struct statting *s)
 		stat_end(s, -ENOENT);
 		return;
 	}
-	r.forget.dir = s->dir;
-	r.forget.names.at = &name;
-	r.forget.names.n = 1;
 	s->journalled = true;
-	journal_submit(l->o.journal, &r, &s->journal, on_stat_forgotten);
+	forget_name(s, on_stat_forgotten);
 }
 
 static void ask(struct statting *s);

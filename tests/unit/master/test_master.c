@@ -593,6 +593,37 @@ static void a_large_directory_is_not_listed_by_the_way(void **state ATTR_UNUSED)
 	assert_int_equal(f.n, 200);
 }
 
+/* A listing that was given up leaves no trace: what is asked for by itself is
+ * what it was found to be. */
+static void a_directory_becomes_a_file_after_a_listing_that_was_given_up(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults small = { .page = 2 };
+	char path[32];
+	int i;
+
+	put_many(200);
+	fake_ufs_put(f.bucket, "a/zz/below", 1);
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &small);
+	assert_int_equal(stat_path("/data/a/zz/below", false), 0);
+	for (i = 0; i < 5; i++) {
+		snprintf(path, sizeof(path), "/data/a/%03d", 150 + i);
+		assert_int_equal(stat_path(path, false), 0);
+	}
+	sim_run(f.loop, 1000);
+	fake_ufs_remove(f.bucket, "a/zz/below");
+	fake_ufs_put(f.bucket, "a/zz", 77);
+	assert_int_equal(stat_path("/data/a/zz", true), 0);
+	assert_true(S_ISREG(f.mode));
+	assert_int_equal(f.length, 77);
+	assert_int_equal(stat_path("/data/a/zz/below", false), -ENOTDIR);
+	assert_int_equal(list("/data/a"), 0);
+	assert_int_equal(f.n, 201);
+	assert_int_equal(stat_path("/data/a/zz", false), 0);
+	assert_int_equal(f.length, 77);
+}
+
 static uint64_t n_records(void)
 {
 	return metric_value(METRIC_journal_records);
@@ -1346,46 +1377,48 @@ static void only_what_is_known_can_be_listed(void **state ATTR_UNUSED)
 	assert_int_equal(n_lists(), before + 1); /* the mount's check */
 }
 
-TEST_MAIN(TEST_WITH(a_mount_shows_what_is_there),
-	  TEST_WITH(an_update_changes_what_it_names_and_nothing_else),
-	  TEST_WITH(an_update_that_fails_changes_nothing),
-	  TEST_WITH(an_update_never_mounts_what_is_gone),
-	  TEST_WITH(a_check_tells_what_is_otherwise),
-	  TEST_WITH(a_check_compares_only_what_is_known),
-	  TEST_WITH(a_check_passes_over_mounts_below),
-	  TEST_WITH(a_check_of_many_names_the_first_and_counts_the_rest),
-	  TEST_WITH(only_what_is_known_can_be_listed),
-	  TEST_WITH(files_have_their_paths_by_id),
-	  TEST_WITH(what_has_no_owner_gets_the_mounts),
-	  TEST_WITH(what_is_known_is_not_asked_for_again),
-	  TEST_WITH(a_path_is_found_without_listing),
-	  TEST_WITH(an_unknown_name_is_asked_for_once_a_ttl),
-	  TEST_WITH(a_listing_counts_as_an_answer_for_a_ttl),
-	  TEST_WITH(names_that_cannot_be_are_refused),
-	  TEST_WITH(a_refresh_sees_what_is_new_and_what_is_gone),
-	  TEST_WITH(a_changed_object_is_a_new_version),
-	  TEST_WITH(a_suspect_is_looked_at_again),
-	  TEST_WITH(long_directories_come_in_parts),
-	  TEST_WITH(everybody_waits_for_one_listing),
-	  TEST_WITH(a_refresh_sees_what_came_before_it),
-	  TEST_WITH(names_one_after_the_other_make_a_listing),
-	  TEST_WITH(a_large_directory_is_not_listed_by_the_way),
-	  TEST_WITH(a_refresh_journals_what_differs),
-	  TEST_WITH(an_older_page_takes_nothing_back),
-	  TEST_WITH(a_refresh_is_not_undone_by_an_older_lookup),
-	  TEST_WITH(a_later_refresh_neither),
-	  TEST_WITH(an_older_page_of_a_refresh_neither),
-	  TEST_WITH(a_large_listing_needs_little_memory_and_holds_up_nobody),
-	  TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
-	  TEST_WITH(the_same_uri_again_only_updates_the_options),
-	  TEST_WITH(after_unmount_nothing_is_there),
-	  TEST_WITH(a_late_answer_is_not_taken_for_another_mounts),
-	  TEST_WITH(under_storage_that_fails_is_an_error_not_an_absence),
-	  TEST_WITH(a_crash_in_mid_listing_loses_nothing_that_was_said),
-	  TEST_WITH(what_is_known_is_served_without_under_storage),
-	  TEST_WITH(the_block_size_is_fixed_when_the_cluster_begins),
-	  TEST_WITH(a_crash_while_a_mount_is_checked_harms_nothing),
-	  TEST_WITH(a_secret_must_come_sealed),
-	  TEST_WITH(the_dump_shows_records_without_keys),
-	  TEST_WITH(a_checkpoint_has_no_key),
-	  TEST_WITH(an_option_sealed_with_another_key_is_refused))
+TEST_MAIN(
+	TEST_WITH(a_mount_shows_what_is_there),
+	TEST_WITH(an_update_changes_what_it_names_and_nothing_else),
+	TEST_WITH(an_update_that_fails_changes_nothing),
+	TEST_WITH(an_update_never_mounts_what_is_gone),
+	TEST_WITH(a_check_tells_what_is_otherwise),
+	TEST_WITH(a_check_compares_only_what_is_known),
+	TEST_WITH(a_check_passes_over_mounts_below),
+	TEST_WITH(a_check_of_many_names_the_first_and_counts_the_rest),
+	TEST_WITH(only_what_is_known_can_be_listed),
+	TEST_WITH(files_have_their_paths_by_id),
+	TEST_WITH(what_has_no_owner_gets_the_mounts),
+	TEST_WITH(what_is_known_is_not_asked_for_again),
+	TEST_WITH(a_path_is_found_without_listing),
+	TEST_WITH(an_unknown_name_is_asked_for_once_a_ttl),
+	TEST_WITH(a_listing_counts_as_an_answer_for_a_ttl),
+	TEST_WITH(names_that_cannot_be_are_refused),
+	TEST_WITH(a_refresh_sees_what_is_new_and_what_is_gone),
+	TEST_WITH(a_changed_object_is_a_new_version),
+	TEST_WITH(a_suspect_is_looked_at_again),
+	TEST_WITH(long_directories_come_in_parts),
+	TEST_WITH(everybody_waits_for_one_listing),
+	TEST_WITH(a_refresh_sees_what_came_before_it),
+	TEST_WITH(names_one_after_the_other_make_a_listing),
+	TEST_WITH(a_large_directory_is_not_listed_by_the_way),
+	TEST_WITH(a_directory_becomes_a_file_after_a_listing_that_was_given_up),
+	TEST_WITH(a_refresh_journals_what_differs),
+	TEST_WITH(an_older_page_takes_nothing_back),
+	TEST_WITH(a_refresh_is_not_undone_by_an_older_lookup),
+	TEST_WITH(a_later_refresh_neither),
+	TEST_WITH(an_older_page_of_a_refresh_neither),
+	TEST_WITH(a_large_listing_needs_little_memory_and_holds_up_nobody),
+	TEST_WITH(a_mount_that_cannot_be_listed_is_refused),
+	TEST_WITH(the_same_uri_again_only_updates_the_options),
+	TEST_WITH(after_unmount_nothing_is_there),
+	TEST_WITH(a_late_answer_is_not_taken_for_another_mounts),
+	TEST_WITH(under_storage_that_fails_is_an_error_not_an_absence),
+	TEST_WITH(a_crash_in_mid_listing_loses_nothing_that_was_said),
+	TEST_WITH(what_is_known_is_served_without_under_storage),
+	TEST_WITH(the_block_size_is_fixed_when_the_cluster_begins),
+	TEST_WITH(a_crash_while_a_mount_is_checked_harms_nothing),
+	TEST_WITH(a_secret_must_come_sealed),
+	TEST_WITH(the_dump_shows_records_without_keys),
+	TEST_WITH(a_checkpoint_has_no_key),
+	TEST_WITH(an_option_sealed_with_another_key_is_refused))
