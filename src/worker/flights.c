@@ -360,7 +360,7 @@ static void on_ufs(struct ufs_req *req, ssize_t n)
 		log_warn("fetch failed",
 			 "file=%" PRIu64 " path=%s error=\"%s\"", fl->file->id,
 			 fl->file->path, err.msg);
-	if (code == -EIO)
+	if (code == -EIO && !list_empty(&fl->waiters))
 		file_failed(fl->file, code, &err);
 	failed(fl, code, &err);
 }

@@ -162,7 +162,7 @@ bool file_know_holders(struct file *f, struct file_wait *wait);
 void file_forget_wait(struct file_wait *wait);
 /* Under-storage could not be read, after all attempts: who asks again at once,
  * as kernels do for the page that read-ahead did not bring, is told the same.
- */
+ * Not of what nobody has waited for: it was fetched ahead. */
 void file_failed(struct file *f, int code, const struct err *err);
 /* 0: it has not failed just now. */
 int file_failure(const struct file *f, struct err *err);

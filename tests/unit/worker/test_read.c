@@ -84,6 +84,21 @@ static void what_is_read_in_order_is_fetched_ahead(void **state ATTR_UNUSED)
 	assert_int_equal(numbers()->bytes, 60 * MIB);
 }
 
+/* What failed and nobody waited for is nobody's failure. */
+static void what_was_fetched_ahead_in_vain_is_no_readers_error(
+	void **state ATTR_UNUSED)
+{
+	put_file(1, 60 * MIB);
+	assert_int_equal(read_some(1, 0, MIB), MIB);
+	run(100);
+	/* The unit that is wanted comes, those after it do not. */
+	fake_ufs_fail(f.ufs, 1, 2, -EIO);
+	assert_int_equal(read_some(1, 4 * MIB, MIB), MIB);
+	assert_int_equal(numbers()->failed, 2);
+	assert_int_equal(read_some(1, 50 * MIB, MIB), MIB);
+	assert_int_equal(read_some(1, 8 * MIB, MIB), MIB);
+}
+
 static void a_random_read_fetches_its_pages_only(void **state ATTR_UNUSED)
 {
 	put_file(1, 50 * MIB);
@@ -855,6 +870,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(an_empty_file), TEST_WITH(a_large_file_comes_in_ranges),
 	  TEST_WITH(a_read_across_ranges),
 	  TEST_WITH(what_is_read_in_order_is_fetched_ahead),
+	  TEST_WITH(what_was_fetched_ahead_in_vain_is_no_readers_error),
 	  TEST_WITH(a_random_read_fetches_its_pages_only),
 	  TEST_WITH(however_many_ask_one_fetch),
 	  TEST_WITH(bytes_are_served_as_they_come),
