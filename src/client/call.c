@@ -11,6 +11,7 @@
 
 #define RETRY_FIRST_MS 10
 #define RETRY_MAX_MS   500
+#define RETRY_NEAR_MS  200  /* of a worker: others have what it has */
 #define VAIN_MS        5000 /* after a wait in vain the next ones are ... */
 #define SHORT_WAIT_MS  1000 /* ... that long */
 
@@ -172,13 +173,15 @@ static void on_retry(struct timer *t)
 
 static void retry_later(struct client_call *call)
 {
+	uint64_t max =
+		call->target == CLIENT_MASTER ? RETRY_MAX_MS : RETRY_NEAR_MS;
 	uint64_t delay = RETRY_FIRST_MS;
 	unsigned i;
 
-	for (i = 0; i < call->tries && delay < RETRY_MAX_MS; i++)
+	for (i = 0; i < call->tries && delay < max; i++)
 		delay *= 2;
-	if (delay > RETRY_MAX_MS)
-		delay = RETRY_MAX_MS;
+	if (delay > max)
+		delay = max;
 	call->tries++;
 	call->wait = CLIENT_WAIT_RETRY;
 	start_limit(call);
