@@ -23,6 +23,27 @@ static unsigned window(const struct file *f, uint64_t at)
 	return n == 1 ? 0 : n < MOST ? n : MOST;
 }
 
+/* What cannot be cached pushes out what was kept before it, of which the file
+ * has a share: how many units of those to come are still there when it is their
+ * turn. */
+static unsigned keepable(const struct file *f)
+{
+	const struct flights *all = &f->w->flights;
+	const struct flight *fl;
+	const struct list *l;
+	uint64_t own = 0;
+
+	for (l = f->flights.next; l != &f->flights; l = l->next) {
+		fl = list_entry(l, const struct flight, link);
+		if (fl->state == KEPT)
+			own += fl->len;
+	}
+	if (!own ||
+	    all->kept + all->shares.bytes + MOST * FETCH_UNIT <= all->max_kept)
+		return MOST;
+	return (unsigned)(own / FETCH_UNIT) - (own >= FETCH_UNIT);
+}
+
 void read_ahead(struct file *f, uint64_t offset, size_t len)
 {
 	const struct worker *w = f->w;
@@ -35,6 +56,8 @@ void read_ahead(struct file *f, uint64_t offset, size_t len)
 	    offset - unit >= len) /* not the first of this unit */
 		return;
 	left = window(f, unit);
+	if (left > 0 && left > keepable(f))
+		left = keepable(f);
 	for (at = unit + FETCH_UNIT; left > 0 && at < f->length; left--) {
 		if (block)
 			id.index = (uint32_t)(at / block);

@@ -31,6 +31,7 @@ void flights_open(struct worker *w)
 {
 	shares_open(&w->flights.shares,
 		    w->o.max_fetching ? w->o.max_fetching : MAX_FETCHING);
+	w->flights.max_kept = w->o.max_kept ? w->o.max_kept : MAX_KEPT;
 	list_init(&w->flights.active);
 	list_init(&w->flights.all_kept);
 }
@@ -139,12 +140,11 @@ static void on_kept_long(struct timer *t)
 static void keep(struct flight *fl)
 {
 	struct worker *w = fl->file->w;
-	uint64_t max = w->o.max_kept ? w->o.max_kept : MAX_KEPT;
 
 	set_state(fl, KEPT, &w->flights.all_kept);
 	w->flights.kept += fl->len;
 	loop_timer_start(w->loop, &fl->timer, KEEP_MS, on_kept_long);
-	while (w->flights.kept > max)
+	while (w->flights.kept > w->flights.max_kept)
 		over(list_entry(w->flights.all_kept.next, struct flight, queue),
 		     0, NULL);
 	worker_end(w);

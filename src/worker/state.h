@@ -217,8 +217,8 @@ struct flight {
 };
 
 struct flights {
-	struct shares shares; /* of what is queued and fetched */
-	uint64_t kept;        /* bytes */
+	struct shares shares;    /* of what is queued and fetched */
+	uint64_t kept, max_kept; /* bytes */
 	struct list active, all_kept;
 };
 

@@ -99,6 +99,35 @@ static void what_was_fetched_ahead_in_vain_is_no_readers_error(
 	assert_int_equal(read_some(1, 8 * MIB, MIB), MIB);
 }
 
+/* What cannot be cached is fetched ahead as far as it is still kept when it is
+ * wanted. */
+static void what_is_pushed_out_is_not_fetched_ahead(void **state ATTR_UNUSED)
+{
+	const uint64_t size = 40 * MIB, files = 8;
+	uint64_t at, id;
+
+	node_stop(0);
+	f.capacity = MIB;
+	f.evictor = "retain";
+	node_start(0);
+	for (id = 1; id <= files; id++)
+		put_file(id, size);
+	for (at = 0; at < size; at += MIB)
+		for (id = 1; id <= files; id++)
+			assert_int_equal(read_some(id, at, MIB), MIB);
+	assert_true(numbers()->bytes < (files + 1) * size);
+	/* One alone is fetched ahead. */
+	put_file(9, size);
+	at = numbers()->bytes;
+	for (id = 0; id < 6; id++)
+		assert_int_equal(read_some(9, id * 4 * MIB, 4 * MIB), 4 * MIB);
+	run(100);
+	assert_true(numbers()->bytes > at + 24 * MIB);
+	for (; id < 10; id++)
+		assert_int_equal(read_some(9, id * 4 * MIB, 4 * MIB), 4 * MIB);
+	assert_int_equal(numbers()->bytes, at + size);
+}
+
 static void a_random_read_fetches_its_pages_only(void **state ATTR_UNUSED)
 {
 	put_file(1, 50 * MIB);
@@ -871,6 +900,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(a_read_across_ranges),
 	  TEST_WITH(what_is_read_in_order_is_fetched_ahead),
 	  TEST_WITH(what_was_fetched_ahead_in_vain_is_no_readers_error),
+	  TEST_WITH(what_is_pushed_out_is_not_fetched_ahead),
 	  TEST_WITH(a_random_read_fetches_its_pages_only),
 	  TEST_WITH(however_many_ask_one_fetch),
 	  TEST_WITH(bytes_are_served_as_they_come),
