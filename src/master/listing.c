@@ -244,8 +244,15 @@ static void on_page(struct storage_req *req)
 	step(g);
 }
 
+/* What was newer than the page before is older than the next, and perhaps on
+ * its way yet. */
 static void ask_more(struct listing *g)
 {
+	struct map_slot *slot;
+	size_t at = 0;
+
+	while (g->known && (slot = map_next(&g->fresh, &at)))
+		map_put(&g->doubtful, slot->key, g);
 	map_close(&g->fresh);
 	map_init(&g->fresh);
 	g->asking = true;
