@@ -96,6 +96,8 @@ static void end(struct listing *g)
 {
 	size_t i;
 
+	if (!g->code) /* what was asked for before may be older */
+		loader_doubt(g->l, g->dir);
 	map_remove(&g->l->listings, g->dir);
 	storage_req_close(&g->req);
 	map_close(&g->fresh);

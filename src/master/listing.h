@@ -31,7 +31,8 @@ int loader_storage(struct loader *l, uint64_t dir, char *path, uint32_t *mount,
 /* Whether the directory is another mount's by now: the root keeps its id when
  * something else is mounted there, and the answer is about what was. */
 bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount);
-/* A listing of this directory begins: names of it that are being asked for are
- * asked for once more, those on their way into the journal are noted. */
+/* A listing of this directory begins or has ended: names of it that are being
+ * asked for are asked for once more, those on their way into the journal are
+ * noted. */
 void loader_doubt(struct loader *l, uint64_t dir);
 void loader_tell(struct list *waiters, int code, const struct err *err);

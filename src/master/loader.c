@@ -202,8 +202,8 @@ static void stat_absent(struct statting *s)
 
 static void ask(struct statting *s);
 
-/* A listing has begun since it was asked for, and may not see anything older
- * than itself. */
+/* A listing has begun or ended since it was asked for, and nothing that is
+ * older may come after it. */
 static void ask_again(struct statting *s)
 {
 	s->doubtful = false;

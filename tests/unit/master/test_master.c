@@ -753,6 +753,39 @@ static void a_later_refresh_neither(void **state ATTR_UNUSED)
 	check_older_lookup(true);
 }
 
+/* A lookup that begins within a refresh and ends after it. */
+static void a_refresh_that_has_ended_is_not_undone(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .page = 2,
+					      .list_back_ms = 50,
+					      .stat_back_ms = 500 };
+	const struct stat_request look = { bytes("/data/d"), true };
+	const struct list_request all = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
+
+	fake_ufs_put(f.bucket, "a", 1);
+	fake_ufs_put(f.bucket, "b", 1);
+	fake_ufs_put(f.bucket, "c", 1);
+	fake_ufs_put(f.bucket, "d", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[0], &all, on_list);
+	sim_run(f.loop, 20);
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[1], &look, on_stat);
+	sim_run(f.loop, 20);
+	fake_ufs_put(f.bucket, "d", 77); /* what was found travels yet */
+	sim_run(f.loop, 100);
+	assert_int_equal(f.calls, 1); /* the refresh has seen it */
+	sim_run(f.loop, 5000);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(stat_path("/data/d", false), 0);
+	assert_int_equal(f.length, 77);
+}
+
 /* What one path was found to be is on its way into the journal, while a page
  * that was asked for later says otherwise. */
 static void a_later_page_is_not_undone_by_a_lookup_on_its_way(
@@ -1438,6 +1471,7 @@ TEST_MAIN(
 	TEST_WITH(an_older_page_takes_nothing_back),
 	TEST_WITH(a_refresh_is_not_undone_by_an_older_lookup),
 	TEST_WITH(a_later_page_is_not_undone_by_a_lookup_on_its_way),
+	TEST_WITH(a_refresh_that_has_ended_is_not_undone),
 	TEST_WITH(a_later_refresh_neither),
 	TEST_WITH(an_older_page_of_a_refresh_neither),
 	TEST_WITH(a_large_listing_needs_little_memory_and_holds_up_nobody),
