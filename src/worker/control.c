@@ -191,6 +191,7 @@ static void tell(struct worker *w)
 	struct store_totals t;
 	uint64_t *ids = NULL;
 
+	c->hurried = false;
 	take_news(w);
 	store_totals(w->store, &t);
 	count(w, &t);
@@ -244,7 +245,9 @@ static void on_told(struct upcall *call, int code, const void *reply)
 	c->all_due |= r->report;
 	if (r->register_again)
 		c->id = 0;
-	again(w, c->news.used || !taken ? 0 : c->heartbeat_ms);
+	again(w, c->news.used || !taken ? 0
+		 : c->hurried           ? NEWS_MS
+					: c->heartbeat_ms);
 }
 
 /* ---- registration ---- */
@@ -341,6 +344,7 @@ void control_news(struct worker *w)
 {
 	struct control *c = &w->control;
 
+	c->hurried = true;
 	if (c->telling || c->stopped || !c->id ||
 	    c->timer.at_ms <= loop_now_ms(w->loop) + NEWS_MS)
 		return;

@@ -342,6 +342,7 @@ struct control {
 	bool telling, asking, stopped;
 	bool all_due;    /* all there is is to be told, not what has changed */
 	bool full;       /* the next report begins a full one */
+	bool hurried;    /* there is news since the last report */
 	bool said;       /* that there is no master */
 	unsigned tries;  /* of registering */
 	uint64_t mounts; /* as the master counts their changes */

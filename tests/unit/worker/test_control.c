@@ -30,6 +30,27 @@ static void what_changes_is_told_once(void **state ATTR_UNUSED)
 	assert_int_equal(f.removed[2], 0);
 }
 
+/* While a report is on its way, its answer too. */
+static void what_comes_during_a_report_is_told_soon(void **state ATTR_UNUSED)
+{
+	const struct sim_net_faults slow = { .min_ms = 20, .max_ms = 20 };
+	struct reading r;
+	unsigned before;
+
+	put_file(1, 100 * KIB);
+	open_file(1);
+	sim_net_set(f.net, &slow);
+	fake_ufs_hold(f.ufs, true);
+	read_begin(&r, 0, 1, 0, 100);
+	run(300);
+	for (before = f.heartbeats; f.heartbeats == before;)
+		run(1);
+	fake_ufs_hold(f.ufs, false);
+	run(300);
+	read_end(&r);
+	assert_int_equal(f.complete[1], 1);
+}
+
 /* In one report, in which there is no order. */
 static void what_went_and_came_again_is_there(void **state ATTR_UNUSED)
 {
@@ -245,6 +266,7 @@ static void a_stop_with_the_master_away(void **state ATTR_UNUSED)
 
 TEST_MAIN(TEST_WITH(a_worker_registers_and_tells_all),
 	  TEST_WITH(what_changes_is_told_once),
+	  TEST_WITH(what_comes_during_a_report_is_told_soon),
 	  TEST_WITH(what_went_and_came_again_is_there),
 	  TEST_WITH(all_is_told_when_asked),
 	  TEST_WITH(a_master_that_forgot_us_is_registered_with),
