@@ -23,6 +23,7 @@
 #define PEER_MS      5000
 #define MAX_FETCHING (UINT64_C(256) << 20)
 #define MAX_KEPT     (UINT64_C(64) << 20)
+#define MAX_FILLING  (UINT64_C(512) << 20)
 
 static void over(struct flight *fl, int code, const struct err *err);
 static void start_queued(struct worker *w);
@@ -182,6 +183,7 @@ static void on_filled(struct store_req *req, ssize_t result)
 	struct flight *fl = container_of(req, struct flight, fill);
 	struct worker *w = fl->file->w;
 
+	w->flights.filling -= fl->len;
 	if (result < 0) {
 		not_cached(fl, why_not_filled(w, result));
 		return;
@@ -199,6 +201,7 @@ static void fill(struct flight *fl)
 	struct worker *w = fl->file->w;
 
 	set_state(fl, FILLING, &w->flights.active);
+	w->flights.filling += fl->len;
 	fl->fill = (struct store_req){
 		.loop = w->loop,
 		.file = fl->file->id,
@@ -209,6 +212,22 @@ static void fill(struct flight *fl)
 		.load = fl->load,
 	};
 	store_fill(w->store, &fl->fill, on_filled);
+}
+
+/* What waits for a disk is in memory, and readers do not wait for it: where it
+ * takes less than comes, the rest is not cached.  A load waits. */
+static bool can_fill(const struct flight *fl)
+{
+	const struct worker *w = fl->file->w;
+	uint64_t max = w->o.max_filling ? w->o.max_filling : MAX_FILLING;
+
+	return fl->load || w->flights.filling + fl->len <= max;
+}
+
+static void left_out(struct flight *fl)
+{
+	fl->left_out = true;
+	not_cached(fl, FATE_BEHIND);
 }
 
 /* ---- the fetch ---- */
@@ -252,8 +271,10 @@ static void fetched(struct flight *fl, enum source source)
 		not_cached(fl, FATE_NOT_HOME);
 	else if (w->stopping)
 		not_cached(fl, FATE_NEW);
-	else
+	else if (can_fill(fl))
 		fill(fl);
+	else
+		left_out(fl);
 	flight_put(fl);
 }
 

@@ -102,6 +102,7 @@ static const char *const fates[] = {
 	[FATE_NOT_ADMITTED] = "not admitted, what is kept is read as often",
 	[FATE_NO_ROOM] = "no room, all that is cached is in use",
 	[FATE_DISK] = "the cache directory failed, see the log",
+	[FATE_BEHIND] = "the disk was too slow for what was fetched",
 	[FATE_UNSETTLED] = "changed too lately to be cached",
 	[FATE_NOT_HOME] = "another worker is its home",
 	[FATE_EVICTED] = "evicted to make room",

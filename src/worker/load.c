@@ -121,8 +121,9 @@ static void load_ahead(struct loader *l)
 		if (at >= size)
 			break;
 		fl = flight_find(l->file, at);
-		if (fl && fl->state == KEPT && fl->unsettled) {
-			flight_forget(fl); /* it may have settled by now */
+		if (fl && fl->state == KEPT &&
+		    (fl->unsettled || fl->left_out)) {
+			flight_forget(fl); /* it may be otherwise by now */
 			fl = NULL;
 		}
 		if (!fl) {

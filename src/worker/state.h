@@ -199,6 +199,7 @@ struct flight {
 	size_t len, got; /* the first `got` bytes have come */
 	char *buf;
 	bool unsettled; /* must not be cached */
+	bool left_out;  /* the disk could not take it just then */
 	bool keeps;     /* the block is ours to cache */
 	bool cancelled, asking_peer;
 	uint32_t instead_of; /* the home, if it is not there */
@@ -219,6 +220,7 @@ struct flight {
 struct flights {
 	struct shares shares;    /* of what is queued and fetched */
 	uint64_t kept, max_kept; /* bytes */
+	uint64_t filling;        /* bytes that wait for disks */
 	struct list active, all_kept;
 };
 
@@ -264,6 +266,7 @@ enum fate {
 	FATE_NOT_ADMITTED, /* the policy kept others */
 	FATE_NO_ROOM,
 	FATE_DISK,
+	FATE_BEHIND,    /* the disk took less than came */
 	FATE_UNSETTLED, /* changed too lately to be cached */
 	FATE_NOT_HOME,
 	FATE_EVICTED,

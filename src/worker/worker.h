@@ -30,7 +30,8 @@ struct worker_options {
 			const char *uri, struct err *err);
 	uint64_t (*wall_ms)(void); /* NULL: the system's clock */
 	uint64_t max_fetching;     /* bytes under way at once; 0: 256 MiB */
-	uint64_t max_kept; /* bytes not cached, kept a while; 0: 64 MiB */
+	uint64_t max_kept;    /* bytes not cached, kept a while; 0: 64 MiB */
+	uint64_t max_filling; /* bytes that wait for disks; 0: 512 MiB */
 	/* May be NULL: the master knows us, from now on or again. */
 	void (*registered)(void *owner);
 	void *owner;

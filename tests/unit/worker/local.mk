@@ -9,6 +9,7 @@ check_PROGRAMS += %D%/test_shares
 %C%_test_history_LDADD = $(WORKER_LIBS) $(CMOCKA_LIBS)
 %C%_test_read_SOURCES = %D%/test_read.c $(WORKER_FIXTURE)
 %C%_test_read_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
+%C%_test_read_LDFLAGS = -Wl,--wrap=store_fill
 %C%_test_serve_SOURCES = %D%/test_serve.c $(WORKER_FIXTURE)
 %C%_test_serve_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_rot

@@ -128,6 +128,67 @@ static void what_is_pushed_out_is_not_fetched_ahead(void **state ATTR_UNUSED)
 	assert_int_equal(numbers()->bytes, at + size);
 }
 
+/* A disk that takes nothing until it is told to. */
+static struct {
+	bool on;
+	struct store *store;
+	struct store_req *reqs[256];
+	store_done_fn done[256];
+	size_t n;
+	uint64_t bytes;
+} held;
+
+void __real_store_fill(struct store *s, struct store_req *req,
+		       store_done_fn done);
+void __wrap_store_fill(struct store *s, struct store_req *req,
+		       store_done_fn done);
+
+void __wrap_store_fill(struct store *s, struct store_req *req,
+		       store_done_fn done)
+{
+	if (!held.on) {
+		__real_store_fill(s, req, done);
+		return;
+	}
+	assert_true(held.n < ARRAY_SIZE(held.reqs));
+	held.store = s;
+	held.reqs[held.n] = req;
+	held.done[held.n++] = done;
+	held.bytes += req->len;
+}
+
+static void a_disk_that_is_slow_holds_so_much_memory(void **state ATTR_UNUSED)
+{
+	const struct load_request req = { .id = 1 };
+	const uint64_t size = 60 * MIB;
+	struct load_reply reply;
+	uint64_t at;
+	size_t i;
+
+	node_stop(0);
+	f.capacity = 80 * MIB;
+	f.max_filling = 30 * MIB;
+	node_start(0);
+	put_file(1, size);
+	held.on = true;
+	for (at = 0; at < size; at += MIB)
+		assert_int_equal(read_some(1, at, MIB), MIB);
+	assert_in_range(held.bytes, 20 * MIB, 30 * MIB);
+	held.on = false;
+	for (i = 0; i < held.n; i++)
+		__real_store_fill(held.store, held.reqs[i], held.done[i]);
+	run(100);
+	assert_in_range(in_store(1), 4 * MIB, 30 * MIB);
+	/* What was left out is cached for who asks for that. */
+	assert_int_equal(call_worker(0, RPC_WORKER_METHOD(load), &req, &reply,
+				     sizeof(reply)),
+			 0);
+	assert_true(reply.complete);
+	assert_int_equal(in_store(1), size);
+	for (at = 0; at < size; at += 4 * MIB)
+		assert_int_equal(read_some(1, at, 4 * MIB), 4 * MIB);
+}
+
 static void a_random_read_fetches_its_pages_only(void **state ATTR_UNUSED)
 {
 	put_file(1, 50 * MIB);
@@ -901,6 +962,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(what_is_read_in_order_is_fetched_ahead),
 	  TEST_WITH(what_was_fetched_ahead_in_vain_is_no_readers_error),
 	  TEST_WITH(what_is_pushed_out_is_not_fetched_ahead),
+	  TEST_WITH(a_disk_that_is_slow_holds_so_much_memory),
 	  TEST_WITH(a_random_read_fetches_its_pages_only),
 	  TEST_WITH(however_many_ask_one_fetch),
 	  TEST_WITH(bytes_are_served_as_they_come),
