@@ -61,7 +61,9 @@ void read_ahead(struct file *f, uint64_t offset, size_t len)
 	for (at = unit + FETCH_UNIT; left > 0 && at < f->length; left--) {
 		if (block)
 			id.index = (uint32_t)(at / block);
-		if (w->flights.shares.bytes > w->flights.shares.max / 2 ||
+		/* Else it would wait, and what is wanted behind it. */
+		if (w->flights.shares.bytes + FETCH_UNIT >
+			    w->flights.shares.max / 2 ||
 		    !control_keeps(w, id, 0))
 			return;
 		if (!file_has(f, at))

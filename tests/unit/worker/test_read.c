@@ -189,6 +189,39 @@ static void a_disk_that_is_slow_holds_so_much_memory(void **state ATTR_UNUSED)
 		assert_int_equal(read_some(1, at, 4 * MIB), 4 * MIB);
 }
 
+/* However much there is to fetch ahead. */
+static void what_is_wanted_does_not_wait_for_what_may_be(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .min_ms = 100, .max_ms = 100 };
+	struct reading r[4];
+	unsigned ms = 0;
+	uint64_t at, id;
+
+	node_stop(0);
+	f.capacity = 300 * MIB;
+	f.max_fetching = 32 * MIB;
+	node_start(0);
+	for (id = 1; id <= 4; id++)
+		put_file(id, 60 * MIB);
+	/* Without its own reading ahead. */
+	for (id = 1; id <= 3; id++)
+		for (at = 16 * MIB; at > 0; at -= MIB)
+			assert_int_equal(read_some(id, at - MIB, MIB), MIB);
+	run(100);
+	fake_ufs_set(f.ufs, &slow);
+	for (id = 1; id <= 4; id++) {
+		read_begin(&r[id - 1], 0, id, id < 4 ? 16 * MIB : 0, MIB);
+		run(3);
+	}
+	for (; !r[3].calls && ms < 1000; ms++)
+		run(1);
+	assert_true(ms < 250);
+	run(2000);
+	for (id = 1; id <= 4; id++)
+		read_end(&r[id - 1]);
+}
+
 static void a_random_read_fetches_its_pages_only(void **state ATTR_UNUSED)
 {
 	put_file(1, 50 * MIB);
@@ -963,6 +996,7 @@ TEST_MAIN(TEST_WITH(a_small_file_is_fetched_once_and_whole),
 	  TEST_WITH(what_was_fetched_ahead_in_vain_is_no_readers_error),
 	  TEST_WITH(what_is_pushed_out_is_not_fetched_ahead),
 	  TEST_WITH(a_disk_that_is_slow_holds_so_much_memory),
+	  TEST_WITH(what_is_wanted_does_not_wait_for_what_may_be),
 	  TEST_WITH(a_random_read_fetches_its_pages_only),
 	  TEST_WITH(however_many_ask_one_fetch),
 	  TEST_WITH(bytes_are_served_as_they_come),

@@ -228,6 +228,7 @@ void node_start(unsigned i)
 		.host = "host",
 		.open_ufs = f.open_ufs ? f.open_ufs : fake_ufs_open,
 		.wall_ms = wall_ms,
+		.max_fetching = f.max_fetching,
 		.max_filling = f.max_filling,
 	};
 	struct err err;

@@ -36,7 +36,7 @@ struct fixture {
 	struct loop *loop; /* of the clients */
 	struct rpc_identity identity;
 	char *parent;
-	uint64_t capacity, max_filling;
+	uint64_t capacity, max_fetching, max_filling;
 	const char *evictor;
 	int (*open_ufs)(struct ufs **out, const struct ufs_env *env,
 			const char *uri, struct err *err); /* NULL: fake */
