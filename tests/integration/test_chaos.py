@@ -252,24 +252,33 @@ class Chaos:
         return after
 
 
-def run_chaos(clusters, bucket, workdir, seconds):
+def run_chaos(clusters, bucket, workdir, seconds, capsys):
+    def say(text):
+        with capsys.disabled():
+            print("\n    " + text, flush=True)
+
     if os.geteuid():
         pytest.skip("needs root, to mount small disks")
     seed = int(os.environ.get("CHAOS_SEED", 0)) or \
         random.SystemRandom().randrange(1, 1 << 30)
-    print("CHAOS_SEED=%d" % seed)
+    say("CHAOS_SEED=%d, %d s" % (seed, seconds))
     c = Chaos(clusters, bucket, workdir, seed)
     c.start()
     try:
         c.run(seconds)
         total, failed = c.results()
-        print(total, c.done)
+        say("%s, %d faults of %d kinds" % (
+            ", ".join("%d %s" % (n, word) for word, n in total.items()),
+            sum(c.done.values()), len(c.done)))
         assert not failed, "CHAOS_SEED=%d: %s\n%s" % (
             seed, "\n".join(failed), "\n".join(c.said()))
         c.first.fs("loadMetadata", "-R", "/s3", seconds=120)
         time.sleep(SETTLE_S)
         c.warm_up()
-        print("before %s\nafter %s" % (c.before, c.check_leaks()))
+        after = c.check_leaks()
+        say("descriptors and resident KiB: " + ", ".join(
+            "%s %d, %d to %d, %d" % ((role,) + c.before[role] + after[role])
+            for role in after))
         c.first.stop()
         c.second.stop()
     finally:
@@ -279,12 +288,12 @@ def run_chaos(clusters, bucket, workdir, seconds):
 
 
 @pytest.mark.slow
-def test_two_minutes_of_chaos(clusters, bucket, workdir):
+def test_two_minutes_of_chaos(clusters, bucket, workdir, capsys):
     run_chaos(clusters, bucket, workdir,
-              int(os.environ.get("CHAOS_SECONDS", 120)))
+              int(os.environ.get("CHAOS_SECONDS", 120)), capsys)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600 + 600)
-def test_an_hour_of_chaos(clusters, bucket, workdir):
-    run_chaos(clusters, bucket, workdir, 3600)
+def test_an_hour_of_chaos(clusters, bucket, workdir, capsys):
+    run_chaos(clusters, bucket, workdir, 3600, capsys)
