@@ -50,7 +50,14 @@ def test_a_dead_object_gives_eio_and_leaves_the_others_alone(served):
         f.write("\n".join(good))
     served.read_all("--only", only)
     served.proxy.clear()
-    time.sleep(0.3)  # as long as a failure is told again
+
+    def is_read():
+        try:
+            with open(os.path.join(served.data, bad), "rb") as f:
+                return f.read()
+        except OSError:
+            return None
+    acached.wait_for("the failure is not told again", is_read)
     served.read_all()
 
 

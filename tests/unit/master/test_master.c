@@ -753,6 +753,17 @@ static void a_later_refresh_neither(void **state ATTR_UNUSED)
 	check_older_lookup(true);
 }
 
+/* /data with a, b, c and d, listed. */
+static void list_four(void)
+{
+	fake_ufs_put(f.bucket, "a", 1);
+	fake_ufs_put(f.bucket, "b", 1);
+	fake_ufs_put(f.bucket, "c", 1);
+	fake_ufs_put(f.bucket, "d", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data"), 0);
+}
+
 /* A lookup that begins within a refresh and ends after it. */
 static void a_refresh_that_has_ended_is_not_undone(void **state ATTR_UNUSED)
 {
@@ -765,12 +776,7 @@ static void a_refresh_that_has_ended_is_not_undone(void **state ATTR_UNUSED)
 	};
 	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
 
-	fake_ufs_put(f.bucket, "a", 1);
-	fake_ufs_put(f.bucket, "b", 1);
-	fake_ufs_put(f.bucket, "c", 1);
-	fake_ufs_put(f.bucket, "d", 1);
-	assert_int_equal(mount("/data"), 0);
-	assert_int_equal(list("/data"), 0);
+	list_four();
 	fake_ufs_set(f.bucket, &slow);
 	begin();
 	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[0], &all, on_list);
@@ -798,12 +804,7 @@ static void a_later_page_is_not_undone_by_a_lookup_on_its_way(
 	};
 	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
 
-	fake_ufs_put(f.bucket, "a", 1);
-	fake_ufs_put(f.bucket, "b", 1);
-	fake_ufs_put(f.bucket, "c", 1);
-	fake_ufs_put(f.bucket, "d", 1);
-	assert_int_equal(mount("/data"), 0);
-	assert_int_equal(list("/data"), 0);
+	list_four();
 	fake_ufs_set(f.bucket, &slow);
 	sim_disk_delay(f.master.disk, 500);
 	begin();
