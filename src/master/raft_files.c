@@ -24,13 +24,14 @@
 #define SECTOR   512
 #define BLOCK    4096
 #define NAME_LEN 256
-#define BATCH_HEADER                                                         \
-	((size_t)16)              /* two checksums and the number of entries \
-				   */
-#define ENTRY_HEADER ((size_t)16) /* term, type, length */
-#define ENTRIES_MAX  (1U << 18)
-#define META_HEADER  ((size_t)32)
-#define METADATA_LEN 32
+#define BATCH_HEADER                                                          \
+	((size_t)16)               /* two checksums and the number of entries \
+				    */
+#define ENTRY_HEADER  ((size_t)16) /* term, type, length */
+#define ENTRIES_MAX   (1U << 18)
+#define MISCOUNTS_MAX 1024
+#define META_HEADER   ((size_t)32)
+#define METADATA_LEN  32
 
 /* Those of raft's files that matter here. */
 struct listing {
@@ -201,6 +202,14 @@ static int read_file(const struct listing *l, const char *name,
 
 /* Segments. */
 
+/* A batch's of n entries, as far as there is room for it. */
+static size_t header_length(uint64_t n, size_t left)
+{
+	size_t len = BATCH_HEADER + (size_t)n * ENTRY_HEADER;
+
+	return len < left ? len : left;
+}
+
 /* Whether a whole batch begins here; *len is its length, or as far as that can
  * be told. */
 static bool check_batch(const uint8_t *at, size_t left, size_t *len)
@@ -208,13 +217,14 @@ static bool check_batch(const uint8_t *at, size_t left, size_t *len)
 	size_t header, data = 0;
 	uint64_t n, i;
 
-	*len = 0;
+	*len = header_length(1, left);
 	if (left < BATCH_HEADER)
 		return false;
 	n = get64(at + 8);
 	if (n == 0 || n > ENTRIES_MAX)
 		return false;
 	header = BATCH_HEADER + (size_t)n * ENTRY_HEADER;
+	*len = header_length(n, left);
 	if (header > left || raft_crc(at + 8, header - 8) != get32(at))
 		return false;
 	for (i = 0; i < n; i++)
@@ -238,12 +248,37 @@ static size_t used_length(const struct bytes *b)
 	return len;
 }
 
+/* Whether a header would be whole if only the number of its entries were
+ * another: that has rotted, and says nothing about the length. */
+static bool is_miscounted(const uint8_t *at, size_t left)
+{
+	const uint64_t said = left < BATCH_HEADER ? 0 : get64(at + 8);
+	uint64_t n, count;
+	uint32_t crc;
+
+	for (n = 1; n <= MISCOUNTS_MAX; n++) {
+		if (BATCH_HEADER + n * ENTRY_HEADER > left)
+			return false;
+		count = htole64(n);
+		crc = crc32_ieee(~0U, (const uint8_t *)&count, sizeof(count));
+		crc = crc32_ieee(crc, at + BATCH_HEADER, n * ENTRY_HEADER);
+		if (n != said && ~crc == get32(at))
+			return true;
+	}
+	return false;
+}
+
 /* Whether the batch at `at`, of `len` bytes as far as is known, lacks a whole
- * sector, which is zero then: its write was never answered. */
+ * sector, which is zero then: its write was never answered.  At 0 there is not
+ * even a header: that sector itself must be lacking. */
 static bool is_torn(const struct bytes *b, size_t at, size_t len)
 {
 	size_t end = used_length(b), n;
 
+	if (at == 0)
+		return all_zero(b->at, b->len < SECTOR ? b->len : SECTOR);
+	if (is_miscounted(b->at + at, b->len - at))
+		return false;
 	if (end < at + len)
 		end = at + len;
 	for (; at < end; at += n) {
@@ -283,18 +318,26 @@ static int check_closed(const struct listing *l, const char *name,
 	return rv;
 }
 
-/* libraft wants a header, or nothing, behind the last entry; else it frees its
- * memory twice. */
-static int make_room(const struct listing *l, const char *name, size_t len,
-		     struct err *err)
+static int set_length(const struct listing *l, const char *name, size_t len,
+		      struct err *err)
 {
 	int fd = openat(l->fd, name, O_WRONLY | O_CLOEXEC), rv = 0;
 
-	if (fd < 0 || ftruncate(fd, (off_t)len + BLOCK) < 0 || fsync(fd) < 0)
+	if (fd < 0 || ftruncate(fd, (off_t)len) < 0 || fsync(fd) < 0)
 		rv = err_set(err, -errno, "%s/%s: %m", l->dir, name);
 	if (fd >= 0)
 		close(fd);
 	return rv;
+}
+
+/* libraft cuts off what is torn, but wants the segment's header, or nothing at
+ * all. */
+static int drop_torn(const struct listing *l, const char *name, size_t at,
+		     struct err *err)
+{
+	log_warn("the last write was cut off", "file=%s byte=%zu effect=\"%s\"",
+		 name, at, "dropped, it was never acknowledged");
+	return at ? 0 : set_length(l, name, 0, err);
 }
 
 /* Open segments are written one after another: only the last that has entries
@@ -312,12 +355,12 @@ static int check_open(const struct listing *l, const char *name, bool last,
 		if (!last || !is_torn(&b, at, len))
 			rv = damaged(l, name, at, "damaged entry", err);
 		else
-			log_warn("the last write was cut off",
-				 "file=%s byte=%zu effect=\"%s\"", name, at,
-				 "dropped, it was never acknowledged");
+			rv = drop_torn(l, name, at, err);
 	}
+	/* libraft wants a header, or nothing, behind the last entry; else it
+	 * frees its memory twice. */
 	if (!rv && at && at < b.len && b.len - at < BATCH_HEADER)
-		rv = make_room(l, name, b.len, err);
+		rv = set_length(l, name, b.len + BLOCK, err);
 	free(b.at);
 	return rv;
 }

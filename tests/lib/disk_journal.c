@@ -160,9 +160,10 @@ static void on_one(struct journal_req *req, const struct namespace_result *res)
 	loop_uv_stop(j->loop);
 }
 
-int disk_journal_mount_one(struct disk_journal *j, uint64_t number)
+int disk_journal_mount_one(struct disk_journal *j, uint64_t number,
+			   size_t padding)
 {
-	disk_journal_mount(j, number, 1, &j->req, on_one);
+	disk_journal_mount(j, number, padding, &j->req, on_one);
 	disk_journal_run(j);
 	return j->code;
 }

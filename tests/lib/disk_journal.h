@@ -47,5 +47,6 @@ void disk_journal_mount(struct disk_journal *j, uint64_t number, size_t padding,
 			void (*done)(struct journal_req *req,
 				     const struct namespace_result *res));
 /* The same and waits: its code. */
-int disk_journal_mount_one(struct disk_journal *j, uint64_t number);
+int disk_journal_mount_one(struct disk_journal *j, uint64_t number,
+			   size_t padding);
 bool disk_journal_has(struct disk_journal *j, uint64_t number);

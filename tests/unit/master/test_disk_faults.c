@@ -77,23 +77,14 @@ static void turn_for(uint64_t ms)
 	loop_timer_stop(&f.timer);
 }
 
-static void on_mounted(struct journal_req *req,
-		       const struct namespace_result *res)
-{
-	struct disk_journal *j = container_of(req, struct disk_journal, req);
-
-	j->code = res->code;
-	loop_uv_stop(j->loop);
-}
-
 /* One more; its code. */
 static int mount_more(size_t padding)
 {
-	disk_journal_mount(&f.j, f.last + 1, padding, &f.j.req, on_mounted);
-	disk_journal_run(&f.j);
-	if (f.j.code == 0)
+	int rv = disk_journal_mount_one(&f.j, f.last + 1, padding);
+
+	if (rv == 0)
 		f.last++;
-	return f.j.code;
+	return rv;
 }
 
 static void begin(uint64_t checkpoint_bytes)

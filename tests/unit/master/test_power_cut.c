@@ -171,7 +171,7 @@ static void cut_at(uint64_t call, uint64_t seed)
 		fail_msg("%s", f.j.err.msg);
 	check_tree(call);
 	/* It goes on, and that stays too. */
-	assert_int_equal(disk_journal_mount_one(&f.j, 1000000), 0);
+	assert_int_equal(disk_journal_mount_one(&f.j, 1000000, 1), 0);
 	disk_journal_stop(&f.j);
 	if (seed % 4 == 0) {
 		assert_int_equal(disk_journal_start(&f.j), 0);

@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -223,6 +224,59 @@ static void a_missing_checkpoint_is_refused_with_its_name(
 	stop();
 }
 
+/* An open segment whose first sector is of `first`, as no entry is, and the
+ * second of a batch. */
+static void make_segment(const char *name, int first)
+{
+	char *path = mem_printf("%s/%s", f.dir, name), sector[512];
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	memset(sector, first, sizeof(sector));
+	assert_int_equal(pwrite(fd, sector, sizeof(sector), 0), 512);
+	memset(sector, 0xab, sizeof(sector));
+	assert_int_equal(pwrite(fd, sector, sizeof(sector), 512), 512);
+	assert_int_equal(pwrite(fd, sector, sizeof(sector), 1536), 512);
+	close(fd);
+	free(path);
+}
+
+/* The power went in the middle of a segment's first write: its header is not
+ * there, some of the rest is. */
+static void a_segment_that_lost_its_first_sector_is_dropped(
+	void **state ATTR_UNUSED)
+{
+	start();
+	assert_int_equal(f.code, 0);
+	mount_and_wait(1);
+	stop();
+	make_segment("open-7", 0);
+	start();
+	assert_int_equal(f.code, 0);
+	assert_true(has(1));
+	mount_and_wait(2);
+	stop();
+	start();
+	assert_int_equal(f.code, 0);
+	assert_true(has(2));
+	stop();
+}
+
+/* A disk writes whole sectors: this is no power cut, though one is zero. */
+static void a_segment_with_a_wrong_header_is_refused(void **state ATTR_UNUSED)
+{
+	struct loop *l = loop_uv_new();
+
+	start();
+	assert_int_equal(f.code, 0);
+	stop();
+	make_segment("open-7", 0x41);
+	assert_int_equal(raft_disk_open(&f.disk, l, f.dir, &f.err), -EBADMSG);
+	assert_non_null(strstr(f.err.msg, "/open-7: byte 0: damaged entry"));
+	loop_uv_free(l);
+}
+
 /* The child: mounts without end, and says what was acknowledged. */
 static void on_acknowledged(struct journal_req *req,
 			    const struct namespace_result *res)
@@ -374,6 +428,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(a_restart_gives_the_same_tree),
 		TEST_WITH(a_missing_checkpoint_is_refused_with_its_name),
+		TEST_WITH(a_segment_that_lost_its_first_sector_is_dropped),
+		TEST_WITH(a_segment_with_a_wrong_header_is_refused),
 		TEST_WITH(what_was_acknowledged_survives_kill_9),
 		TEST_WITH(killed_in_mid_checkpoint_it_starts_at_once),
 	};

@@ -1,5 +1,6 @@
 #include "lib/test.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -18,6 +19,10 @@
 
 #define MOUNTS    300
 #define MAX_FILES 64
+#define LAST      70 /* mounts that are in the log only */
+#define SECTOR    512
+/* Makes batches of 520 bytes: each begins 8 bytes later in its sector. */
+#define PADDING 404
 
 /* A journal that was killed, and what its tree was worth. */
 static struct fixture {
@@ -57,13 +62,14 @@ static void write_and_die(int tell)
 	if (disk_journal_start(&f.j))
 		_exit(1);
 	for (i = 1; i <= MOUNTS; i++) {
-		if (i == MOUNTS - 20) { /* from here on all is in the log */
+		if (i == MOUNTS - LAST) { /* from here on all is in the log */
 			disk_journal_stop(&f.j);
 			f.j.checkpoint_bytes = 0;
 			if (disk_journal_start(&f.j))
 				_exit(1);
 		}
-		if (disk_journal_mount_one(&f.j, i))
+		if (disk_journal_mount_one(&f.j, i,
+					   i < MOUNTS - LAST ? 1 : PADDING))
 			_exit(1);
 	}
 	namespace_totals(journal_namespace(f.j.journal), &t);
@@ -383,6 +389,121 @@ static void an_end_without_room_for_a_header_is_mended(void **state ATTR_UNUSED)
 	free(path);
 }
 
+/* The last write. */
+
+/* The open segment that was left behind. */
+static struct segment {
+	uint8_t bytes[(size_t)2 << 20];
+	size_t size;
+} segment;
+
+static void read_segment(void)
+{
+	char *path = mem_printf("%s/open-1", f.good);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, segment.bytes, sizeof(segment.bytes));
+
+	assert_true(n > 0);
+	segment.size = (size_t)n;
+	close(fd);
+	free(path);
+}
+
+/* Where the batch of one entry at `at` ends; 0: there is none. */
+static size_t end_of_batch(size_t at)
+{
+	uint64_t entries;
+	uint32_t len;
+
+	memcpy(&entries, segment.bytes + at + 8, sizeof(entries));
+	memcpy(&len, segment.bytes + at + 28, sizeof(len));
+	return entries ? at + 32 + le32toh(len) : 0;
+}
+
+/* A copy whose segment has nothing behind `end`, and zeroes from `from` to
+ * `to`. */
+static void make_cut(size_t end, size_t from, size_t to)
+{
+	char *path;
+	int fd;
+
+	make_copy();
+	path = mem_printf("%s/open-1", f.dir);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	assert_int_equal(pwrite(fd, segment.bytes, from, 0), from);
+	if (to < end)
+		assert_int_equal(
+			pwrite(fd, segment.bytes + to, end - to, (off_t)to),
+			end - to);
+	assert_int_equal(ftruncate(fd, (off_t)segment.size), 0);
+	close(fd);
+	free(path);
+}
+
+static uint64_t digest_of_cut(void)
+{
+	uint64_t digest;
+
+	if (start())
+		fail_msg("%s", f.j.err.msg);
+	digest = namespace_digest(journal_namespace(f.j.journal));
+	stop();
+	return digest;
+}
+
+/* The last batch is that from `begin` to `end`: what of its sectors is lost
+ * makes no difference. */
+static void lose_sectors(size_t begin, size_t end)
+{
+	const size_t next = (begin / SECTOR + 1) * SECTOR;
+	uint64_t without;
+
+	make_cut(end, begin, end);
+	without = digest_of_cut();
+	make_cut(end, begin, next);
+	assert_int_equal(digest_of_cut(), without);
+	if (next >= end)
+		return;
+	make_cut(end, next, end);
+	assert_int_equal(digest_of_cut(), without);
+}
+
+/* A batch of 520 bytes begins at each place in a sector once. */
+static void a_last_write_that_lost_sectors_is_dropped(void **state ATTR_UNUSED)
+{
+	size_t at = 8, end, crossing = 0, i;
+
+	read_segment();
+	for (i = 0; (end = end_of_batch(at)); i++, at = end) {
+		/* Its header is in two sectors. */
+		if (at / SECTOR != (at + 31) / SECTOR)
+			crossing++;
+		else if (i % 10)
+			continue;
+		lose_sectors(at, end);
+	}
+	assert_true(i >= LAST);
+	assert_true(crossing >= 3);
+}
+
+/* That would look as if its sectors were lost. */
+static void a_flip_in_the_number_of_the_last_entries_is_refused(
+	void **state ATTR_UNUSED)
+{
+	size_t at = 8, end;
+	unsigned bit;
+
+	read_segment();
+	for (bit = 0; (end = end_of_batch(at));
+	     bit = (bit + 1) % 18, at = end) {
+		make_cut(end, end, end);
+		flip_bit("open-1", 8 * (at + 8) + bit);
+		assert_int_not_equal(start(), 0);
+		assert_true(names("open-1"));
+		stop();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +516,8 @@ int main(void)
 		TEST(a_flip_where_nothing_is_does_no_harm),
 		TEST(what_is_cut_short_is_refused),
 		TEST(an_end_without_room_for_a_header_is_mended),
+		TEST(a_last_write_that_lost_sectors_is_dropped),
+		TEST(a_flip_in_the_number_of_the_last_entries_is_refused),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)
