@@ -96,8 +96,6 @@ static void end(struct listing *g)
 {
 	size_t i;
 
-	if (!g->code) /* what was asked for before may be older */
-		loader_doubt(g->l, g->dir);
 	map_remove(&g->l->listings, g->dir);
 	storage_req_close(&g->req);
 	map_close(&g->fresh);
@@ -206,6 +204,7 @@ static void learn_some(struct listing *g)
 
 static void take_page(struct listing *g)
 {
+	loader_doubt(g->l, g->dir);
 	g->skipped += g->req.skipped;
 	if (!g->req.more)
 		skipped_set(&g->l->skipped, g->dir, g->skipped);
@@ -324,7 +323,8 @@ static void step(struct listing *g)
 {
 	while (!g->code && g->paged && g->journalled < RECORDS)
 		learn_some(g);
-	if (!g->code && !g->paged && !g->listed && !g->asking)
+	if (!g->code && !g->paged && !g->listed && !g->asking &&
+	    !loader_is_late(g->l, g->dir))
 		ask_more(g);
 	if (!g->code && g->listed && !g->complete && !g->posted &&
 	    g->journalled < RECORDS) {
@@ -334,6 +334,14 @@ static void step(struct listing *g)
 	if (!g->asking && !g->journalled && !g->posted &&
 	    (g->code || g->complete))
 		end(g);
+}
+
+void listing_go_on(struct loader *l, uint64_t dir)
+{
+	struct listing *g = map_get(&l->listings, dir);
+
+	if (g)
+		step(g);
 }
 
 /* ---- the beginning ---- */

@@ -8,8 +8,10 @@
  * that no turn of the loop is long.
  *
  * A name that was asked for by itself after the page was is newer than the
- * page, which says nothing of it then; one that was asked for before the
- * listing began is asked for again.  For loader.c; master's loop.
+ * page, which says nothing of it then.  One whose answer is on its way when the
+ * page comes, or when the listing begins, may be older, and is asked for again;
+ * a listing waits for a name that it has overtaken again and again.  For
+ * loader.c; master's loop.
  */
 #pragma once
 
@@ -31,8 +33,12 @@ int loader_storage(struct loader *l, uint64_t dir, char *path, uint32_t *mount,
 /* Whether the directory is another mount's by now: the root keeps its id when
  * something else is mounted there, and the answer is about what was. */
 bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount);
-/* A listing of this directory begins or has ended: names of it that are being
- * asked for are asked for once more, those on their way into the journal are
- * noted. */
+/* A listing of this directory begins, or a page of it has come: names of it
+ * that are being asked for are asked for once more, those on their way into the
+ * journal are noted. */
 void loader_doubt(struct loader *l, uint64_t dir);
+/* Whether a name of it has been asked for so often that no page may come before
+ * its answer.  Then listing_go_on() is called after it. */
+bool loader_is_late(struct loader *l, uint64_t dir);
+void listing_go_on(struct loader *l, uint64_t dir);
 void loader_tell(struct list *waiters, int code, const struct err *err);

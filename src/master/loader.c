@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 
+enum { ASKS = 3 }; /* that pages may overtake */
+
 struct statting {
 	struct loader *l;
 	uint64_t hash, dir;
@@ -18,7 +20,8 @@ struct statting {
 	struct err err;
 	int code;
 	uint64_t asked; /* its place among all requests */
-	bool doubtful;  /* to be asked again */
+	unsigned asks;
+	bool doubtful; /* to be asked again */
 	bool journalled;
 	size_t len;
 	char name[];
@@ -94,6 +97,8 @@ bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount)
 static void stat_end(struct statting *s, int code)
 {
 	struct loader *l = s->l;
+	uint64_t dir = s->dir;
+	bool held = s->asks > ASKS;
 
 	if (map_get(&l->stats, s->hash) == s)
 		map_remove(&l->stats, s->hash);
@@ -102,6 +107,8 @@ static void stat_end(struct statting *s, int code)
 		err_set(&s->err, code, "%s", err_text(code));
 	loader_tell(&s->waiters, code, &s->err);
 	free(s);
+	if (held)
+		listing_go_on(l, dir);
 }
 
 static void on_stat_learned(struct journal_req *req,
@@ -202,8 +209,8 @@ static void stat_absent(struct statting *s)
 
 static void ask(struct statting *s);
 
-/* A listing has begun or ended since it was asked for, and nothing that is
- * older may come after it. */
+/* A listing has begun or a page has come since it was asked for, and nothing
+ * that is older may come after it. */
 static void ask_again(struct statting *s)
 {
 	s->doubtful = false;
@@ -251,6 +258,7 @@ static void ask(struct statting *s)
 		return;
 	}
 	l->n_stats++;
+	s->asks++;
 	s->asked = ++l->n_asked;
 	full = mem_printf("%s%s%s", path, path[0] ? "/" : "", s->name);
 	storage_stat(storage, &s->req, full, on_stat);
@@ -270,6 +278,20 @@ void loader_doubt(struct loader *l, uint64_t dir)
 		else if (s->dir == dir)
 			s->doubtful = true;
 	}
+}
+
+bool loader_is_late(struct loader *l, uint64_t dir)
+{
+	struct map_slot *slot;
+	struct statting *s;
+	size_t at = 0;
+
+	while ((slot = map_next(&l->stats, &at))) {
+		s = slot->value;
+		if (s->dir == dir && s->asks > ASKS)
+			return true;
+	}
+	return false;
 }
 
 static bool is_of(const struct statting *s, uint64_t dir, const void *name,

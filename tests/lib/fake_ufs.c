@@ -41,7 +41,8 @@ struct handle {
 };
 
 struct call {
-	bool travels; /* what it answers is settled */
+	bool travels; /* what it answers is settled: */
+	ssize_t answer;
 	struct timer timer;
 	struct list link;
 	struct ufs_req *req;
@@ -399,14 +400,15 @@ static void on_due(struct timer *t)
 
 	if (c->h->f->held && c->code != -ECANCELED)
 		return; /* fake_ufs_hold() starts it again */
-	rv = c->travels ? 0
+	rv = c->travels ? c->answer
 	     : c->code  ? err_set(&req->err, c->code, "%s: as told", req->path)
 			: c->run(c);
 	back = c->run == run_list   ? c->h->f->faults.list_back_ms
 	       : c->run == run_stat ? c->h->f->faults.stat_back_ms
 				    : 0;
-	if (rv == 0 && back && !c->travels) {
+	if (back && !c->travels && !c->code) {
 		c->travels = true;
+		c->answer = rv;
 		loop_timer_start(c->h->ufs.env.loop, t, back, on_due);
 		return;
 	}

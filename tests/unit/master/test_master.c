@@ -818,6 +818,95 @@ static void a_later_page_is_not_undone_by_a_lookup_on_its_way(
 	assert_int_equal(f.n, 4);
 }
 
+/* A lookup whose answer travels while a page that has the name comes, and comes
+ * itself before the listing has ended. */
+static void check_overtaken_lookup(const char *name, unsigned back_ms,
+				   bool removed)
+{
+	const struct fake_ufs_faults slow = { .page = 1,
+					      .list_back_ms = 50,
+					      .stat_back_ms = back_ms };
+	const struct list_request all = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	struct stat_request look = { .refresh = true };
+	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
+	char path[32];
+
+	snprintf(path, sizeof(path), "/data/%s", name);
+	look.path = bytes(path);
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[0], &all, on_list);
+	sim_run(f.loop, 30);
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[1], &look, on_stat);
+	sim_run(f.loop, 10);
+	if (removed)
+		fake_ufs_remove(f.bucket, name);
+	else
+		fake_ufs_put(f.bucket, name, 77);
+	sim_run(f.loop, 5000);
+	assert_int_equal(f.calls, 2);
+}
+
+static void a_page_is_not_undone_by_an_older_lookup(void **state ATTR_UNUSED)
+{
+	list_four();
+	check_overtaken_lookup("b", 90, false);
+	assert_int_equal(stat_path("/data/b", false), 0);
+	assert_int_equal(f.length, 77);
+}
+
+static void a_page_of_a_first_listing_neither(void **state ATTR_UNUSED)
+{
+	fake_ufs_put(f.bucket, "a", 1);
+	fake_ufs_put(f.bucket, "c", 1);
+	fake_ufs_put(f.bucket, "d", 1);
+	assert_int_equal(mount("/data"), 0);
+	check_overtaken_lookup("cc", 130, false); /* it was not there */
+	assert_int_equal(stat_path("/data/cc", false), 0);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(f.n, 4);
+}
+
+static void a_page_that_lacks_a_name_neither(void **state ATTR_UNUSED)
+{
+	list_four();
+	check_overtaken_lookup("b", 90, true);
+	assert_int_equal(stat_path("/data/b", false), -ENOENT);
+	assert_int_equal(list("/data"), 0);
+	assert_int_equal(f.n, 3);
+}
+
+/* Answers take longer than pages; no more than a few may overtake one. */
+static void a_lookup_waits_for_few_pages_of_a_listing(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .page = 2,
+					      .list_back_ms = 10,
+					      .stat_back_ms = 50 };
+	const struct stat_request look = { bytes("/data/a/150"), true };
+	const struct list_request all = {
+		0, bytes("/data/a"), 0, 0, true, false
+	};
+	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
+
+	put_many(200);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data/a"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[0], &all, on_list);
+	sim_run(f.loop, 5);
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[1], &look, on_stat);
+	sim_run(f.loop, 300);
+	assert_int_equal(f.calls, 1); /* the lookup's */
+	assert_int_equal(f.length, 151);
+	sim_run(f.loop, 1200);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(f.code, 0);
+	assert_int_equal(f.n, 200);
+}
+
 /* A line of /proc/self/status, in KiB. */
 static long memory_kib(const char *key_word)
 {
@@ -1472,6 +1561,10 @@ TEST_MAIN(
 	TEST_WITH(an_older_page_takes_nothing_back),
 	TEST_WITH(a_refresh_is_not_undone_by_an_older_lookup),
 	TEST_WITH(a_later_page_is_not_undone_by_a_lookup_on_its_way),
+	TEST_WITH(a_page_is_not_undone_by_an_older_lookup),
+	TEST_WITH(a_page_of_a_first_listing_neither),
+	TEST_WITH(a_page_that_lacks_a_name_neither),
+	TEST_WITH(a_lookup_waits_for_few_pages_of_a_listing),
 	TEST_WITH(a_refresh_that_has_ended_is_not_undone),
 	TEST_WITH(a_later_refresh_neither),
 	TEST_WITH(an_older_page_of_a_refresh_neither),
