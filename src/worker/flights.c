@@ -600,6 +600,7 @@ struct flight *flight_start(struct file *f, uint64_t at, uint64_t end,
 	fl->len = (size_t)(to - from);
 	fl->buf = mem_resize(NULL, fl->len, 1);
 	fl->instead_of = instead_of;
+	fl->cancelled = w->flights.stopped;
 	fl->started_ms = loop_now_ms(w->loop);
 	list_init(&fl->waiters);
 	list_init(&fl->queue);
@@ -619,6 +620,7 @@ void flights_stop(struct worker *w)
 	struct list *l, *next;
 	struct err err = { 0 };
 
+	w->flights.stopped = true;
 	err_set(&err, -ECANCELED, "the worker stops");
 	while ((l = list_pop_front(&w->flights.all_kept)))
 		over(list_entry(l, struct flight, queue), 0, NULL);

@@ -222,6 +222,7 @@ struct flights {
 	uint64_t kept, max_kept; /* bytes */
 	uint64_t filling;        /* bytes that wait for disks */
 	struct list active, all_kept;
+	bool stopped; /* what is begun from now on is cancelled at once */
 };
 
 /* The flight that has, or will have, the byte at `at`; NULL: none. */
@@ -247,7 +248,8 @@ void flight_forget(struct flight *fl);
 void flight_wait(struct flight *fl, struct waiter *wait, uint64_t until);
 void waiter_leave(struct waiter *wait);
 void flights_open(struct worker *w);
-/* Ends all that are under way, soon, and forgets those that are kept. */
+/* Ends all that are under way or will be begun, soon, and forgets those that
+ * are kept. */
 void flights_stop(struct worker *w);
 
 /* ---- ahead.c ---- */

@@ -11,8 +11,10 @@
 #define LOG_MODULE "worker"
 #include "runtime/log.h"
 
-/* What calls in flight get to end when the worker stops. */
+/* What calls in flight get to end when the worker stops, and then to tell that
+ * they have failed. */
 #define PATIENCE_MS 5000
+#define LAST_MS     1000
 
 uint64_t worker_wall_ms(const struct worker *w)
 {
@@ -128,12 +130,19 @@ static void on_drained(void *owner)
 	worker_end(w);
 }
 
+/* Somebody takes no answer. */
+static void on_last(struct timer *t)
+{
+	on_drained(container_of(t, struct worker, patience));
+}
+
 static void on_impatience(struct timer *t)
 {
 	struct worker *w = container_of(t, struct worker, patience);
 
 	flights_stop(w);
 	master_stop(w);
+	loop_timer_start(w->loop, &w->patience, LAST_MS, on_last);
 }
 
 void worker_stop(struct worker *w, void (*stopped)(void *owner), void *owner)

@@ -46,7 +46,8 @@ int worker_start(struct worker **out, const struct worker_options *o,
 const char *worker_address(const struct worker *w, unsigned i);
 
 /* Refuses new calls, lets those in flight end (5 s at most), ends everything
- * else, tells the master nothing; then `stopped`, on the loop. */
+ * else, cuts off who takes no answer (1 s later), tells the master nothing;
+ * then `stopped`, on the loop. */
 void worker_stop(struct worker *w, void (*stopped)(void *owner), void *owner);
 
 /* After `stopped`, inside it too.  The store stays the caller's. */

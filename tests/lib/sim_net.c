@@ -396,7 +396,8 @@ static void net_write(struct connection *c, struct connection_write *w)
 	struct chunk *chunk;
 
 	list_push_back(&c->sent, &w->link);
-	post_task(c);
+	if (c->ended || !c->other || !is_parted(c->node, c->other->node))
+		post_task(c);
 	if (c->ended)
 		return;
 	chunk = copy(w);
@@ -559,6 +560,8 @@ static void go_on(struct node *node)
 	at = node->connections.next;
 	for (; at != &node->connections; at = at->next) {
 		c = list_entry(at, struct connection, link);
+		if (!list_empty(&c->sent))
+			post_task(c);
 		if (c->ended || c->timer_runs)
 			continue;
 		if (c->address)

@@ -32,7 +32,8 @@ void sim_net_leave(struct sim_net *net, struct loop *l);
 /* Cuts the connections between two loops, which may connect again. */
 void sim_net_cut(struct sim_net *net, struct loop *a, struct loop *b);
 
-/* While parted, bytes and connects between the two wait; nobody is told. */
+/* While parted, bytes and connects between the two wait, and so does who writes
+ * for `sent`; nobody is told. */
 void sim_net_part(struct sim_net *net, struct loop *a, struct loop *b,
 		  bool parted);
 

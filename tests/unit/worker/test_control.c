@@ -248,6 +248,49 @@ static void a_stop_does_not_wait_for_ever(void **state ATTR_UNUSED)
 	fake_ufs_hold(f.ufs, false);
 }
 
+/* More than may be read at once: the rest would be begun when those end. */
+static void a_stop_begins_no_fetch_that_hangs(void **state ATTR_UNUSED)
+{
+	struct reading r[40];
+	unsigned i;
+
+	stopped = false;
+	put_file(1, 16 * MIB);
+	fake_ufs_hold(f.ufs, true);
+	for (i = 0; i < ARRAY_SIZE(r); i++)
+		read_begin(&r[i], 0, 1, 0, 16 * MIB);
+	run(1000);
+	worker_stop(f.nodes[0].worker, on_stopped, NULL);
+	run(7000);
+	for (i = 0; i < ARRAY_SIZE(r); i++) {
+		read_end(&r[i]);
+		assert_true(r[i].code < 0);
+	}
+	stop_and_free();
+	fake_ufs_hold(f.ufs, false);
+}
+
+static void a_stop_does_not_wait_for_who_takes_nothing(void **state ATTR_UNUSED)
+{
+	struct node *n = &f.nodes[0];
+	struct reading r;
+
+	stopped = false;
+	put_file(1, 300 * KIB);
+	fake_ufs_hold(f.ufs, true);
+	read_begin(&r, 0, 1, 0, 300 * KIB);
+	run(1000);
+	sim_net_part(f.net, n->loop, f.loop, true);
+	fake_ufs_hold(f.ufs, false);
+	run(1000);
+	worker_stop(n->worker, on_stopped, NULL);
+	run(7000);
+	stop_and_free();
+	sim_net_part(f.net, n->loop, f.loop, false);
+	run(100);
+	read_end(&r); /* of what was on its way, all or nothing has come */
+}
+
 static void a_stop_with_the_master_away(void **state ATTR_UNUSED)
 {
 	struct reading r;
@@ -278,4 +321,6 @@ TEST_MAIN(TEST_WITH(a_worker_registers_and_tells_all),
 	  TEST_WITH(mounts_that_changed_are_asked_for_once),
 	  TEST_WITH(a_stop_lets_calls_end),
 	  TEST_WITH(a_stop_does_not_wait_for_ever),
+	  TEST_WITH(a_stop_begins_no_fetch_that_hangs),
+	  TEST_WITH(a_stop_does_not_wait_for_who_takes_nothing),
 	  TEST_WITH(a_stop_with_the_master_away))
