@@ -299,6 +299,8 @@ static struct http_handle *handle_new(struct http_client *c)
 	h->easy = e;
 	set_ptr(e, CURLOPT_ERRORBUFFER, h->error);
 	set_long(e, CURLOPT_NOSIGNAL, 1);
+	/* Who gives up a name that is being resolved does not wait for it. */
+	set_long(e, CURLOPT_QUICK_EXIT, 1);
 	set_ptr(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	set_ptr(e, CURLOPT_PROXY, ""); /* those of the environment neither */
 	set_long(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);

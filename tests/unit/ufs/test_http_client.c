@@ -1,10 +1,14 @@
 #include "lib/test.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "lib/http_fake.h"
@@ -32,6 +36,33 @@ struct get {
 };
 
 static const char *const no_headers[] = { NULL };
+
+/* The resolver, which curl asks on a thread: one name takes for ever. */
+
+static sem_t asked, released, ended;
+
+typedef int (*getaddrinfo_fn)(const char *node, const char *service,
+			      const struct addrinfo *hints,
+			      struct addrinfo **res);
+
+__attribute__((visibility("default"))) /* libcurl's calls come here */
+int getaddrinfo(const char *node, const char *service,
+		const struct addrinfo *hints, struct addrinfo **res)
+{
+	struct timespec until;
+	getaddrinfo_fn real;
+
+	if (node && strcmp(node, "hangs.test") == 0) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 5; /* a test that fails ends, too */
+		sem_post(&asked);
+		sem_timedwait(&released, &until);
+		sem_post(&ended);
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(node, service, hints, res);
+}
 
 static bool on_body(struct http_req *r, const void *data, size_t len)
 {
@@ -353,6 +384,27 @@ static void requests_are_cancelled_in_flight_and_in_line(
 	}
 }
 
+static void a_resolver_that_hangs_holds_up_nobody(void **state ATTR_UNUSED)
+{
+	struct get g = { 0 };
+
+	sem_init(&asked, 0, 0);
+	sem_init(&released, 0, 0);
+	sem_init(&ended, 0, 0);
+	snprintf(f.url, sizeof(f.url), "http://hangs.test:1/");
+	submit(&g);
+	while (sem_trywait(&asked))
+		pass(1);
+	http_cancel(&g.http);
+	loop_uv_run(f.loop);
+	assert_int_equal(g.rv, -ECANCELED);
+	http_client_free(f.client);
+	f.client = NULL;
+	assert_int_equal(sem_trywait(&ended), -1);
+	sem_post(&released);
+	sem_wait(&ended);
+}
+
 static struct get second;
 
 static void on_first_done(struct http_req *r, int rv)
@@ -431,6 +483,7 @@ TEST_MAIN(TEST_WITH(the_answers_fields_are_read),
 	  TEST_WITH(a_body_that_is_refused_ends_the_request),
 	  TEST_WITH(cancelling_in_the_body_ends_the_request),
 	  TEST_WITH(requests_are_cancelled_in_flight_and_in_line),
+	  TEST_WITH(a_resolver_that_hangs_holds_up_nobody),
 	  TEST_WITH(a_request_may_be_made_in_the_callback),
 	  TEST_WITH(the_client_may_end_in_the_last_callback),
 	  TEST_WITH(the_client_may_end_after_a_cancellation),
