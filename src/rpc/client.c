@@ -416,9 +416,9 @@ void rpc_client_watch(struct rpc_client *c, void (*fn)(void *owner, bool away),
 
 void rpc_client_doubt(struct rpc_client *c)
 {
-	say_away(c, true);
 	if (!c->keeping)
 		start_keepalive(c);
+	say_away(c, true); /* which may close it */
 }
 
 /* ---- the client ---- */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/rpc_pair.h"
+#include "lib/sim.h"
 #include "lib/tempdir.h"
 #include "rpc/method.h"
 
@@ -470,6 +471,124 @@ static void closing_the_client_cancels_its_calls(void **state ATTR_UNUSED)
 	assert_int_equal(f.client_lost, 0);
 }
 
+static struct listener *listener;
+static int accepted;
+
+static void on_accepted(void *owner ATTR_UNUSED, struct connection *c,
+			const struct peer *peer ATTR_UNUSED)
+{
+	accepted++;
+	f.pair.server_loop->transport->ops->close(c);
+}
+
+/* In the server's place: counts who still comes. */
+static void count_connections(void)
+{
+	struct transport *t = f.pair.server_loop->transport;
+	struct err err;
+
+	if (f.pair.server)
+		rpc_server_close(f.pair.server);
+	f.pair.server = NULL;
+	accepted = 0;
+	assert_int_equal(t->ops->listen(t, f.pair.address, on_accepted, NULL,
+					&listener, NULL, &err),
+			 0);
+}
+
+static void nobody_has_come(void)
+{
+	struct transport *t = f.pair.server_loop->transport;
+
+	if (f.pair.net)
+		sim_run(f.pair.client_loop, 20000);
+	rpc_pair_settle(&f.pair);
+	assert_int_equal(accepted, 0);
+	t->ops->unlisten(t, listener);
+}
+
+static void close_client(void)
+{
+	if (f.pair.client)
+		rpc_client_close(f.pair.client);
+	f.pair.client = NULL;
+}
+
+static void on_end_close(struct rpc_pending *p ATTR_UNUSED, int code,
+			 const void *reply ATTR_UNUSED)
+{
+	assert_true(code < 0);
+	close_client();
+	f.done++;
+}
+
+static void on_lost_close(void *owner ATTR_UNUSED)
+{
+	f.client_lost++;
+	close_client();
+}
+
+/* Its connection is cut, and who is told of it closes the client. */
+static void check_closing_when_cut(int lost)
+{
+	const struct open_request req = { .id = ID_HOLD };
+	struct rpc_pending p[3] = { 0 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		rpc_call(f.pair.client, RPC_WORKER_METHOD(open), &p[i], &req,
+			 on_end_close);
+	rpc_pair_run(&f.pair, &f.n_held, ARRAY_SIZE(p));
+	count_connections();
+	rpc_pair_run(&f.pair, &f.done, ARRAY_SIZE(p));
+	assert_null(f.pair.client);
+	assert_int_equal(f.client_lost, lost);
+	answer_held();
+	nobody_has_come();
+}
+
+static void a_client_may_be_closed_by_its_last_calls(void **state ATTR_UNUSED)
+{
+	check_closing_when_cut(1);
+}
+
+static void a_client_may_be_closed_when_it_is_lost(void **state ATTR_UNUSED)
+{
+	rpc_client_on_lost(f.pair.client, on_lost_close, NULL);
+	check_closing_when_cut(1);
+}
+
+static void a_client_may_be_closed_while_it_connects(void **state ATTR_UNUSED)
+{
+	count_connections();
+	open_id(1);
+	close_client();
+	assert_int_equal(f.done, 0);
+	rpc_pair_run(&f.pair, &f.done, 1);
+	assert_int_equal(f.code, -ECANCELED);
+	rpc_pair_settle(&f.pair);
+	assert_true(accepted <= 1); /* that one */
+	accepted = 0;
+	nobody_has_come();
+	assert_int_equal(f.client_lost, 0);
+}
+
+static void on_watch_close(void *owner ATTR_UNUSED, bool away)
+{
+	assert_true(away);
+	f.notices++;
+	close_client();
+}
+
+static void who_is_away_may_be_closed(void **state ATTR_UNUSED)
+{
+	count_connections();
+	rpc_client_watch(f.pair.client, on_watch_close, NULL);
+	rpc_client_doubt(f.pair.client);
+	assert_int_equal(f.notices, 1);
+	nobody_has_come();
+}
+
 static void a_notice_reaches_the_client(void **state ATTR_UNUSED)
 {
 	const uint64_t id = 77;
@@ -534,6 +653,10 @@ TEST_MAIN(ON_EACH(a_call_is_answered),
 	  ON_EACH(without_a_server_a_call_fails),
 	  ON_EACH(a_cut_connection_fails_its_calls_at_once),
 	  ON_EACH(closing_the_client_cancels_its_calls),
+	  ON_EACH(a_client_may_be_closed_by_its_last_calls),
+	  ON_EACH(a_client_may_be_closed_when_it_is_lost),
+	  ON_EACH(a_client_may_be_closed_while_it_connects),
+	  ON_EACH(who_is_away_may_be_closed),
 	  ON_EACH(a_notice_reaches_the_client),
 	  ON_EACH(draining_waits_for_calls_and_takes_no_more),
 	  ON_EACH(an_idle_server_is_drained_at_once))
