@@ -136,6 +136,7 @@ static bool is_fresh(const struct fs *fs, const struct dir *d)
 /* One answer under construction. */
 struct out {
 	struct request *r;
+	uint64_t age_ms; /* of what it says */
 	char *buf;
 	size_t len, room;
 };
@@ -148,7 +149,7 @@ static bool put(struct out *o, const char *name, const struct attr *a,
 	size_t n;
 
 	if (with_attr) {
-		fs_entry(o->r->fs, a, &e);
+		fs_entry(o->r->fs, a, o->age_ms, &e);
 	} else {
 		e.attr.st_ino = a->id;
 		e.attr.st_mode = a->mode;
@@ -184,6 +185,7 @@ static void answer_from(struct request *r, struct dir *d, size_t at)
 	struct out o = { .r = r, .room = r->size };
 	bool dots = r->offset == 0 || r->offset == AFTER_DOT;
 
+	o.age_ms = loop_now_ms(r->fs->loop) - d->made_ms;
 	o.buf = buffers_get(&r->fs->buffers, r->size);
 	if (!dots || put_dots(&o, d)) {
 		for (; at < d->n; at++)

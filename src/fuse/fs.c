@@ -54,12 +54,16 @@ void fs_stat(struct fs *fs, const struct attr *a, struct stat *st)
 			(struct fs_length){ a->id, a->length };
 }
 
-void fs_entry(struct fs *fs, const struct attr *a, struct fuse_entry_param *e)
+void fs_entry(struct fs *fs, const struct attr *a, uint64_t age_ms,
+	      struct fuse_entry_param *e)
 {
+	uint64_t ttl_ms = fs->o.ttl_ms;
+	double left_s = age_ms < ttl_ms ? (double)(ttl_ms - age_ms) / 1000 : 0;
+
 	*e = (struct fuse_entry_param){
 		.ino = a->id,
-		.attr_timeout = fs->ttl_s,
-		.entry_timeout = fs->ttl_s,
+		.attr_timeout = left_s,
+		.entry_timeout = left_s,
 	};
 	fs_stat(fs, a, &e->attr);
 }

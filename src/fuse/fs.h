@@ -82,8 +82,10 @@ struct fs *fs_of(fuse_req_t req);
 uint64_t fs_length(const struct fs *fs, uint64_t id);
 /* The kernel's attributes, and the length to remember. */
 void fs_stat(struct fs *fs, const struct attr *a, struct stat *st);
-/* With the TTLs; `ino` is what the kernel calls it. */
-void fs_entry(struct fs *fs, const struct attr *a, struct fuse_entry_param *e);
+/* What was so `age_ms` ago, with what is left of the TTLs; `ino` is what the
+ * kernel calls it. */
+void fs_entry(struct fs *fs, const struct attr *a, uint64_t age_ms,
+	      struct fuse_entry_param *e);
 void fs_reply_error(fuse_req_t req, uint64_t node, const char *what, int code,
 		    const struct err *err);
 

@@ -26,7 +26,7 @@ static void lookup_answer(struct request *r, const void *reply)
 	names_seen(&r->fs->names, p->change, r->asked_ms);
 	names_put(&r->fs->names, request_id(r), r->text, strlen(r->text),
 		  &p->attr, p->change);
-	fs_entry(r->fs, &p->attr, &e);
+	fs_entry(r->fs, &p->attr, 0, &e);
 	fuse_reply_entry(r->req, &e);
 }
 
@@ -45,9 +45,7 @@ static bool lookup_known(struct fs *fs, fuse_req_t req, fuse_ino_t parent,
 	a = names_get(&fs->names, parent, name, len);
 	if (!a)
 		return false;
-	fs_entry(fs, a, &e);
-	e.attr_timeout -= (double)age_ms / 1000;
-	e.entry_timeout = e.attr_timeout;
+	fs_entry(fs, a, age_ms, &e);
 	fuse_reply_entry(req, &e);
 	return true;
 }
