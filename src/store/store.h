@@ -140,7 +140,9 @@ int store_grant(struct store *s, uint64_t file);
 void store_release(struct store *s, uint64_t file);
 
 /* The granted files that eviction waits for, once each time it does, and those
- * that were dropped or prove to be damaged; `fn` may come on any thread. */
+ * that were dropped or prove to be damaged; `fn` may come on any thread.  One
+ * that has begun may go on after another `fn`, or NULL, was set: `owner` stays
+ * until store_close(), which waits for it. */
 void store_on_let_go(struct store *s,
 		     void (*fn)(void *owner, const uint64_t *files, size_t n),
 		     void *owner);

@@ -50,5 +50,6 @@ const char *worker_address(const struct worker *w, unsigned i);
  * then `stopped`, on the loop. */
 void worker_stop(struct worker *w, void (*stopped)(void *owner), void *owner);
 
-/* After `stopped`, inside it too.  The store stays the caller's. */
+/* After `stopped` and store_close(): the store's threads may be calling us
+ * until then.  The store stays the caller's. */
 void worker_free(struct worker *w);

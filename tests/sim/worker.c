@@ -103,10 +103,9 @@ static void end(struct sim_worker *w)
 		sim_run(w->near, 1);
 	if (!w->stopped)
 		fail("worker %u does not stop", w->number);
-	worker_free(w->worker);
-	sim_run(w->near, 1);
 	store_close(w->store);
 	sim_run(w->near, 1); /* what was posted at last */
+	worker_free(w->worker);
 	sim_net_leave(w->net, w->loop);
 	workpool_close(w->pool);
 	sim_free(w->loop);

@@ -4,6 +4,7 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,55 @@ static void what_is_being_filled_is_not_for_another_cluster(
 	tempdir_remove(f.parent);
 }
 
+static sem_t asking, cleared;
+
+static void on_asked_back(void *owner, const uint64_t *files, size_t n)
+{
+	assert_int_equal(n, 1);
+	assert_int_equal(files[0], 1);
+	sem_post(&asking);
+	sem_wait(&cleared);
+	*(char *)owner = 1;
+}
+
+/* On a disk thread, which has begun to ask when nobody is to be asked any more:
+ * its owner may go when the store is closed. */
+static void a_close_waits_for_who_asks_back(void **state ATTR_UNUSED)
+{
+	struct store_req req = { .file = 1, .file_size = STORE_PAGE };
+	char *owner = mem_alloc(1);
+	struct task last;
+
+	sem_init(&asking, 0, 0);
+	sem_init(&cleared, 0, 0);
+	t.busy = 1;
+	f = (struct fixture){ .capacity = 100 * MIB };
+	f.parent = tempdir_make();
+	f.dir = mem_printf("%s/cache", f.parent);
+	req.loop = f.loop = loop_uv_new();
+	req.buf = t.slots[0].buf;
+	req.len = STORE_PAGE;
+	start_store("lru");
+	store_fill(f.store, &req, on_filled);
+	loop_uv_run(f.loop);
+	assert_true(close(store_grant(f.store, 1)) == 0);
+	flip_bit(backing_path(1), 0);
+	store_on_let_go(f.store, on_asked_back, owner);
+	store_scrub(f.store, 0);
+	while (sem_trywait(&asking)) {
+		loop_post(f.loop, &last, on_last);
+		loop_uv_run(f.loop);
+	}
+	store_on_let_go(f.store, NULL, NULL);
+	sem_post(&cleared);
+	close_store();
+	assert_int_equal(*owner, 1);
+	free(owner);
+	loop_uv_free(f.loop);
+	free(f.dir);
+	tempdir_remove(f.parent);
+}
+
 /* Reads all that a store has; how many files had something. */
 static unsigned read_everything(void)
 {
@@ -321,6 +371,7 @@ static void a_killed_process_leaves_a_sound_store(void **state ATTR_UNUSED)
 	assert_true(found > 50);
 }
 
-TEST_MAIN(TEST(what_is_being_filled_is_not_for_another_cluster),
+TEST_MAIN(TEST(a_close_waits_for_who_asks_back),
+	  TEST(what_is_being_filled_is_not_for_another_cluster),
 	  TEST(a_killed_process_leaves_a_sound_store),
 	  TEST(many_at_once_with_lru), TEST(many_at_once_with_retain))
