@@ -12,8 +12,8 @@ enum { ASKS = 3 }; /* that pages may overtake */
 struct statting {
 	struct loader *l;
 	uint64_t hash, dir;
-	uint32_t mount; /* that was asked */
-	struct list waiters;
+	uint32_t mount;            /* that was asked */
+	struct list waiters, late; /* late: for the next answer */
 	struct storage_req req;
 	struct journal_req journal;
 	struct task fail;
@@ -94,6 +94,18 @@ bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount)
 
 /* Single names. */
 
+/* For those who came when it had been asked for, and want nothing older. */
+static void stat_again(struct statting *s)
+{
+	struct loader_wait *w;
+	struct list *link;
+
+	while ((link = list_pop_front(&s->late))) {
+		w = list_entry(link, struct loader_wait, link);
+		loader_stat(s->l, s->dir, s->name, s->len, false, w, w->done);
+	}
+}
+
 static void stat_end(struct statting *s, int code)
 {
 	struct loader *l = s->l;
@@ -106,6 +118,7 @@ static void stat_end(struct statting *s, int code)
 	if (code && !s->err.code)
 		err_set(&s->err, code, "%s", err_text(code));
 	loader_tell(&s->waiters, code, &s->err);
+	stat_again(s);
 	free(s);
 	if (held)
 		listing_go_on(l, dir);
@@ -312,6 +325,7 @@ static struct statting *statting_new(struct loader *l, uint64_t hash,
 	s->len = len;
 	memcpy(s->name, name, len);
 	list_init(&s->waiters);
+	list_init(&s->late);
 	return s;
 }
 
@@ -329,7 +343,7 @@ static void note_interest(struct loader *l, uint64_t dir)
 }
 
 void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
-		 struct loader_wait *w,
+		 bool fresh, struct loader_wait *w,
 		 void (*done)(struct loader_wait *w, int code,
 			      const struct err *err))
 {
@@ -338,7 +352,7 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 
 	w->done = done;
 	if (s && is_of(s, dir, name, len)) {
-		list_push_back(&s->waiters, &w->link);
+		list_push_back(fresh ? &s->late : &s->waiters, &w->link);
 		return;
 	}
 	s = statting_new(l, hash, dir, name, len);

@@ -68,7 +68,7 @@ static void step(struct resolve *r)
 	if (rv == 0 && r->refresh && r->at.mount && !r->at.is_mount_point) {
 		r->refresh = false;
 		loader_stat(r->loader, r->at.parent, r->at.name.ptr,
-			    r->at.name.len, &r->wait, on_name);
+			    r->at.name.len, true, &r->wait, on_name);
 		return;
 	}
 	if (rv == 0) {
@@ -87,8 +87,8 @@ static void step(struct resolve *r)
 	    (!fresh && loader_absent(r->loader, &r->at, r->path + rest, n)))
 		fail(r, -ENOENT);
 	else
-		loader_stat(r->loader, r->at.id, r->path + rest, n, &r->wait,
-			    on_name);
+		loader_stat(r->loader, r->at.id, r->path + rest, n, fresh,
+			    &r->wait, on_name);
 }
 
 static void on_start(struct task *t)

@@ -122,7 +122,7 @@ void serve_lookup(void *role, struct rpc_call *call, const void *request)
 	op->call = call;
 	op->req = req;
 	loader_stat(&m->loader, req->parent, req->name.ptr, req->name.len,
-		    &op->wait, on_looked_up);
+		    false, &op->wait, on_looked_up);
 }
 
 void serve_getattr(void *role, struct rpc_call *call, const void *request)
@@ -488,6 +488,6 @@ void serve_suspect(void *role, struct rpc_call *call, const void *request)
 	op->m = m;
 	op->call = call;
 	op->id = req->id;
-	loader_stat(&m->loader, v.parent, v.name.ptr, v.name.len, &op->wait,
-		    on_suspect);
+	loader_stat(&m->loader, v.parent, v.name.ptr, v.name.len, true,
+		    &op->wait, on_suspect);
 }

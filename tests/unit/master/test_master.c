@@ -539,6 +539,36 @@ static void a_refresh_sees_what_came_before_it(void **state ATTR_UNUSED)
 	assert_int_equal(n_lists(), lists + 5);
 }
 
+static void a_refresh_of_a_name_sees_what_came_before_it(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .stat_back_ms = 100 };
+	const struct stat_request look = { bytes("/data/x"), true };
+	struct rpc_pending p[3] = { 0 };
+	uint64_t stats;
+	size_t i;
+
+	fake_ufs_put(f.bucket, "x", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	fake_ufs_set(f.bucket, &slow);
+	stats = n_stats();
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[0], &look, on_stat);
+	sim_run(f.loop, 50);
+	fake_ufs_put(f.bucket, "x", 77); /* what was found travels yet */
+	for (i = 1; i < ARRAY_SIZE(p); i++)
+		rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[i], &look,
+			 on_stat);
+	sim_run(f.loop, 1000);
+	assert_int_equal(f.calls, 3);
+	assert_int_equal(f.code, 0);
+	assert_int_equal(f.length, 77);
+	assert_int_equal(n_stats(), stats + 2);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(f.length, 77);
+}
+
 /* `n` objects of the directory /a, "000" and on. */
 static void put_many(int n)
 {
@@ -1554,6 +1584,7 @@ TEST_MAIN(
 	TEST_WITH(long_directories_come_in_parts),
 	TEST_WITH(everybody_waits_for_one_listing),
 	TEST_WITH(a_refresh_sees_what_came_before_it),
+	TEST_WITH(a_refresh_of_a_name_sees_what_came_before_it),
 	TEST_WITH(names_one_after_the_other_make_a_listing),
 	TEST_WITH(a_large_directory_is_not_listed_by_the_way),
 	TEST_WITH(a_directory_becomes_a_file_after_a_listing_that_was_given_up),
