@@ -330,17 +330,12 @@ static schema_str_array unset_keys(const struct cli *cli)
 	return (schema_str_array){ keys, n };
 }
 
-static bool same(const schema_str *a, const schema_str *b)
-{
-	return a->len == b->len && memcmp(a->ptr, b->ptr, a->len) == 0;
-}
-
 static bool has_option(const struct mount_info *m, const schema_str *key)
 {
 	size_t i;
 
 	for (i = 0; i < m->options.n; i++)
-		if (same(&m->options.at[i].key, key))
+		if (schema_str_same(&m->options.at[i].key, key))
 			return true;
 	return false;
 }
@@ -359,7 +354,7 @@ static int on_mounts_to_unset(void *arg, const void *reply)
 	size_t i, k;
 
 	for (i = 0; i < r->mounts.n; i++)
-		for (k = 0; same(&r->mounts.at[i].path, &u->path) &&
+		for (k = 0; schema_str_same(&r->mounts.at[i].path, &u->path) &&
 			    k < u->keys.n && !u->missing;
 		     k++)
 			if (!has_option(&r->mounts.at[i], &u->keys.at[k]))

@@ -201,21 +201,16 @@ void serve_mount(void *role, struct rpc_call *call, const void *request)
 
 /* update */
 
-static bool same_key(const schema_str *a, const schema_str *b)
-{
-	return a->len == b->len && memcmp(a->ptr, b->ptr, a->len) == 0;
-}
-
 /* Whether the option stays as it is. */
 static bool stays(const struct update_mount_request *req, const schema_str *key)
 {
 	size_t i;
 
 	for (i = 0; i < req->options.n; i++)
-		if (same_key(&req->options.at[i].key, key))
+		if (schema_str_same(&req->options.at[i].key, key))
 			return false;
 	for (i = 0; i < req->unset.n; i++)
-		if (same_key(&req->unset.at[i], key))
+		if (schema_str_same(&req->unset.at[i], key))
 			return false;
 	return !req->replace;
 }
