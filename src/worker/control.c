@@ -213,7 +213,7 @@ static void tell(struct worker *w)
 
 static void no_master(struct worker *w, const struct err *err)
 {
-	if (!w->control.said)
+	if (!w->control.said && !w->stopping)
 		log_warn("no master, serving what is cached", "error=\"%s\"",
 			 err->msg);
 	w->control.said = true;

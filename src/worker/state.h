@@ -483,10 +483,10 @@ struct worker {
 
 	/* Posted or in flight, with a callback to come. */
 	unsigned busy;
-	bool stopping, served;
+	bool stopping, served, given_up;
 	struct timer patience;
 	struct task stop_task;
-	void (*stopped)(void *owner);
+	void (*stopped)(void *owner, bool all);
 	void *stopped_owner;
 };
 

@@ -11,10 +11,11 @@
 #define LOG_MODULE "worker"
 #include "runtime/log.h"
 
-/* What calls in flight get to end when the worker stops, and then to tell that
- * they have failed. */
+/* What calls in flight get to end when the worker stops, then to tell that they
+ * have failed, then what was cancelled to end. */
 #define PATIENCE_MS 5000
 #define LAST_MS     1000
+#define GIVE_UP_MS  2000
 
 uint64_t worker_wall_ms(const struct worker *w)
 {
@@ -103,7 +104,10 @@ static void on_all_over(struct task *t)
 {
 	struct worker *w = container_of(t, struct worker, stop_task);
 
-	w->stopped(w->stopped_owner);
+	if (w->given_up)
+		return;
+	loop_timer_stop(&w->patience);
+	w->stopped(w->stopped_owner, true);
 }
 
 void worker_end(struct worker *w)
@@ -111,6 +115,18 @@ void worker_end(struct worker *w)
 	assert(w->busy > 0);
 	if (--w->busy == 0 && w->served)
 		loop_post(w->loop, &w->stop_task, on_all_over);
+}
+
+/* A system call that hangs. */
+static void on_given_up(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, patience);
+
+	if (!w->busy)
+		return;
+	w->given_up = true;
+	log_warn("worker stops without what hangs", "left=%u", w->busy);
+	w->stopped(w->stopped_owner, false);
 }
 
 /* Nobody is served any more; what nobody waits for ends too. */
@@ -127,6 +143,7 @@ static void on_drained(void *owner)
 	control_stop(w);
 	master_stop(w);
 	w->served = true;
+	loop_timer_start(w->loop, &w->patience, GIVE_UP_MS, on_given_up);
 	worker_end(w);
 }
 
@@ -145,7 +162,8 @@ static void on_impatience(struct timer *t)
 	loop_timer_start(w->loop, &w->patience, LAST_MS, on_last);
 }
 
-void worker_stop(struct worker *w, void (*stopped)(void *owner), void *owner)
+void worker_stop(struct worker *w, void (*stopped)(void *owner, bool all),
+		 void *owner)
 {
 	w->stopping = true;
 	w->stopped = stopped;

@@ -47,8 +47,11 @@ const char *worker_address(const struct worker *w, unsigned i);
 
 /* Refuses new calls, lets those in flight end (5 s at most), ends everything
  * else, cuts off who takes no answer (1 s later), tells the master nothing;
- * then `stopped`, on the loop. */
-void worker_stop(struct worker *w, void (*stopped)(void *owner), void *owner);
+ * then `stopped`, on the loop.  Not `all`: an under-storage does not give its
+ * threads back; what is left is for the end of the process to free, but the
+ * store. */
+void worker_stop(struct worker *w, void (*stopped)(void *owner, bool all),
+		 void *owner);
 
 /* After `stopped` and store_close(): the store's threads may be calling us
  * until then.  The store stays the caller's. */

@@ -51,16 +51,19 @@ struct process {
 	struct http_admin http;
 	int signal_fd;
 	struct watch *signals;
-	bool stopping;
+	bool stopping, all_stopped;
 	struct timer patience; /* with masters that do not answer */
 	bool ready;
 };
 
 /* ---- the end ---- */
 
-static void on_stopped(void *owner)
+static void on_stopped(void *owner, bool all)
 {
-	loop_uv_stop(((struct process *)owner)->loop);
+	struct process *p = owner;
+
+	p->all_stopped = all;
+	loop_uv_stop(p->loop);
 }
 
 static void on_signal(void *owner, int fd, unsigned events ATTR_UNUSED)
@@ -292,9 +295,11 @@ static void close_all(struct process *p)
 {
 	loop_timer_stop(&p->patience);
 	http_admin_stop(&p->http);
-	workpool_close(p->ufs_pool);
+	if (p->all_stopped)
+		workpool_close(p->ufs_pool);
 	store_close(p->store);
-	worker_free(p->worker);
+	if (p->all_stopped)
+		worker_free(p->worker);
 	watch_free(p->signals);
 	close(p->signal_fd);
 	secret_wipe(p->key, sizeof(p->key));

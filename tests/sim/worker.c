@@ -87,11 +87,11 @@ void sim_worker_start(struct sim_worker *w)
 		fail("worker %u: %s", w->number, err.msg);
 }
 
-static void on_stopped(void *owner)
+static void on_stopped(void *owner, bool all)
 {
 	struct sim_worker *w = owner;
 
-	w->stopped = true;
+	w->stopped = all;
 }
 
 static void end(struct sim_worker *w)

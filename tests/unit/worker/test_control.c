@@ -191,18 +191,20 @@ static void mounts_that_changed_are_asked_for_once(void **state ATTR_UNUSED)
 	assert_int_equal(f.mounts_asked, 2);
 }
 
-static bool stopped;
+static bool stopped, all_stopped;
 
-static void on_stopped(void *owner ATTR_UNUSED)
+static void on_stopped(void *owner ATTR_UNUSED, bool all)
 {
+	assert_false(stopped);
 	stopped = true;
+	all_stopped = all;
 }
 
 static void stop_and_free(void)
 {
 	struct node *n = &f.nodes[0];
 
-	assert_true(stopped);
+	assert_true(stopped && all_stopped);
 	rpc_client_close(n->client);
 	n->client = NULL;
 	run(100);
@@ -291,6 +293,71 @@ static void a_stop_does_not_wait_for_who_takes_nothing(void **state ATTR_UNUSED)
 	read_end(&r); /* of what was on its way, all or nothing has come */
 }
 
+/* An under-storage whose one read hangs in a system call. */
+static struct {
+	struct ufs ufs;
+	struct ufs_req *req;
+} hung;
+
+static void hung_close(struct ufs *u ATTR_UNUSED)
+{
+}
+
+static void hung_read(struct ufs *u ATTR_UNUSED, struct ufs_req *req,
+		      ufs_done_fn done)
+{
+	req->done = done;
+	hung.req = req;
+}
+
+static void hung_cancel(struct ufs *u ATTR_UNUSED,
+			struct ufs_req *req ATTR_UNUSED)
+{
+}
+
+static const struct ufs_ops hung_ops = {
+	.scheme = "hung",
+	.close = hung_close,
+	.read = hung_read,
+	.cancel = hung_cancel,
+};
+
+static int hung_open(struct ufs **out, const struct ufs_env *env ATTR_UNUSED,
+		     const char *uri ATTR_UNUSED, struct err *err ATTR_UNUSED)
+{
+	hung.ufs.ops = &hung_ops;
+	*out = &hung.ufs;
+	return 0;
+}
+
+static void a_stop_leaves_what_cannot_be_cancelled(void **state ATTR_UNUSED)
+{
+	struct node *n = &f.nodes[0];
+	struct reading r;
+
+	node_stop(0);
+	f.open_ufs = hung_open;
+	node_start(0);
+	stopped = false;
+	put_file(1, 300 * KIB);
+	read_begin(&r, 0, 1, 0, 300 * KIB);
+	run(1000);
+	rpc_cancel(&r.pending); /* nobody waits for it either */
+	run(100);
+	worker_stop(n->worker, on_stopped, NULL);
+	run(9000);
+	assert_true(stopped);
+	assert_false(all_stopped);
+	read_end(&r);
+	store_close(n->store);
+	hung.req->done(hung.req, -EIO); /* only a test frees the rest */
+	rpc_client_close(n->client);
+	n->client = NULL;
+	run(3000);
+	worker_free(n->worker);
+	n->worker = NULL;
+}
+
 static void a_stop_with_the_master_away(void **state ATTR_UNUSED)
 {
 	struct reading r;
@@ -323,4 +390,5 @@ TEST_MAIN(TEST_WITH(a_worker_registers_and_tells_all),
 	  TEST_WITH(a_stop_does_not_wait_for_ever),
 	  TEST_WITH(a_stop_begins_no_fetch_that_hangs),
 	  TEST_WITH(a_stop_does_not_wait_for_who_takes_nothing),
+	  TEST_WITH(a_stop_leaves_what_cannot_be_cancelled),
 	  TEST_WITH(a_stop_with_the_master_away))

@@ -244,8 +244,9 @@ void node_start(unsigned i)
 	run(2500);
 }
 
-static void on_stopped(void *owner)
+static void on_stopped(void *owner, bool all)
 {
+	assert_true(all);
 	((struct node *)owner)->stopped = true;
 }
 
