@@ -6,10 +6,11 @@
 
 #include "cli/text.h"
 
-/* How often a job is asked for, and how often a line says so when nobody is at
- * a terminal. */
-#define POLL_MS 200
-#define LINE_MS 5000
+/* How often a job is asked for, the longer it takes the more seldom, and how
+ * often a line says so when nobody is at a terminal. */
+#define POLL_MIN_MS 10
+#define POLL_MAX_MS 200
+#define LINE_MS     5000
 
 static bool is(const schema_str *s, const char *word)
 {
@@ -108,12 +109,12 @@ static void print_progress(struct cli *cli, const struct jobs_seen *s,
 int jobs_watch(struct cli *cli, struct jobs_seen *seen)
 {
 	const bool terminal = isatty(fileno(cli->errors));
-	uint64_t start, said = 0, now;
+	uint64_t start, said = 0, now, wait;
 	int rv;
 
 	if (terminal)
 		setvbuf(cli->errors, NULL, _IOFBF, 512);
-	for (start = loop_now_ms(cli->loop);; cli_wait(cli, POLL_MS)) {
+	for (start = loop_now_ms(cli->loop);; cli_wait(cli, wait)) {
 		rv = jobs_look(cli, seen);
 		now = loop_now_ms(cli->loop) - start;
 		if (rv || !seen->running)
@@ -124,6 +125,9 @@ int jobs_watch(struct cli *cli, struct jobs_seen *seen)
 			print_progress(cli, seen, now, "\n");
 			said = now;
 		}
+		wait = now / 4 < POLL_MAX_MS ? now / 4 : POLL_MAX_MS;
+		if (wait < POLL_MIN_MS)
+			wait = POLL_MIN_MS;
 	}
 	if (terminal)
 		fputs("\r\033[K", cli->errors);
