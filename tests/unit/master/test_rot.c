@@ -17,7 +17,7 @@
 #include "lib/tempdir.h"
 #include "runtime/loop_uv.h"
 
-#define MOUNTS    300
+#define MOUNTS    230
 #define MAX_FILES 64
 #define LAST      70 /* mounts that are in the log only */
 #define SECTOR    512
@@ -48,30 +48,35 @@ static uint64_t next_random(void)
 	return z ^ z >> 31;
 }
 
+static void start_or_die(uint64_t checkpoint_bytes)
+{
+	f.j.dir = f.good;
+	f.j.checkpoint_bytes = checkpoint_bytes;
+	f.j.segment_bytes = (size_t)2 << 20;
+	if (disk_journal_start(&f.j))
+		_exit(1);
+}
+
 /* A child that is gone in the middle of its work: checkpoints, closed segments
  * and an open one stay behind. */
 static void write_and_die(int tell)
 {
+	struct journal_numbers n = { 0 };
 	struct namespace_totals t;
 	struct shared tree;
-	uint64_t i;
+	uint64_t i, last;
 
-	f.j.dir = f.good;
-	f.j.checkpoint_bytes = 8000;
-	f.j.segment_bytes = (size_t)2 << 20;
-	if (disk_journal_start(&f.j))
-		_exit(1);
-	for (i = 1; i <= MOUNTS; i++) {
-		if (i == MOUNTS - LAST) { /* from here on all is in the log */
-			disk_journal_stop(&f.j);
-			f.j.checkpoint_bytes = 0;
-			if (disk_journal_start(&f.j))
-				_exit(1);
-		}
-		if (disk_journal_mount_one(&f.j, i,
-					   i < MOUNTS - LAST ? 1 : PADDING))
+	start_or_die(8000);
+	for (i = 1; i <= MOUNTS || n.checkpoints < 2; i++) {
+		if (disk_journal_mount_one(&f.j, i, 1))
 			_exit(1);
+		journal_numbers(f.j.journal, &n);
 	}
+	disk_journal_stop(&f.j);
+	start_or_die(0); /* from here on all is in the log */
+	for (last = i + LAST; i < last; i++)
+		if (disk_journal_mount_one(&f.j, i, PADDING))
+			_exit(1);
 	namespace_totals(journal_namespace(f.j.journal), &t);
 	tree.digest = namespace_digest(journal_namespace(f.j.journal));
 	tree.mounts = t.mounts;
