@@ -7,7 +7,7 @@
 enum {
 	MAX_DIRS = 4096,
 	FORGET_MS = 60000,
-	FIRST = 4,      /* lookups before a listing */
+	FIRST = 2,      /* lookups before a listing */
 	FACTOR = 8,     /* as many again before the next one */
 	PAGES_EACH = 4, /* of a listing for each lookup */
 };

@@ -2,8 +2,8 @@
  * Which directories are worth a listing that nobody has asked for: those in
  * which one name after the other is looked up.
  *
- * A request for one name costs about as much as one for a thousand, so after a
- * few of them a listing of some pages is begun; after many more, where that
+ * A request for one name costs about as much as one for a thousand, so with the
+ * second of them a listing of some pages is begun; after many more, where that
  * did not reach the end, a longer one.  Listings never cost more requests than
  * the lookups did, times PAGES_EACH.
  *
