@@ -379,34 +379,77 @@ void serve_list(void *role, struct rpc_call *call, const void *request)
 
 /* file */
 
+#define NEXT_MAX 32
+
+/* What a worker is told of files. */
+struct file_infos {
+	struct file_info at[1 + NEXT_MAX];
+	size_t n;
+	char paths[16384];
+	size_t used; /* of `paths` */
+};
+
+static int add_file(struct master *m, struct file_infos *infos,
+		    const struct inode_view *v)
+{
+	struct file_info *info = &infos->at[infos->n];
+	char *path = infos->paths + infos->used;
+	ssize_t n;
+
+	if (S_ISDIR(v->mode))
+		return -EISDIR;
+	if (!v->mount)
+		return -ENODEV;
+	n = namespace_ufs_path(tree(m), v->id, path,
+			       sizeof(infos->paths) - infos->used);
+	if (n < 0)
+		return (int)n;
+	*info = (struct file_info){
+		.id = v->id,
+		.mount = v->mount,
+		.path = { path, (size_t)n },
+		.length = v->length,
+		.version = v->version,
+	};
+	infos->used += (size_t)n + 1;
+	infos->n++;
+	return 0;
+}
+
+/* Those behind it in its directory, for who will ask for them soon. */
+static void add_next(struct master *m, struct file_infos *infos,
+		     const struct inode_view *file, uint32_t wanted)
+{
+	const size_t max = 1 + (wanted < NEXT_MAX ? wanted : NEXT_MAX);
+	struct inode_view v = *file;
+
+	while (infos->n < max &&
+	       !namespace_next(tree(m), file->parent, v.id, &v) &&
+	       !add_file(m, infos, &v))
+		;
+}
+
 void serve_file(void *role, struct rpc_call *call, const void *request)
 {
 	const struct file_request *req = request;
 	struct file_reply reply = { .live = true };
 	struct master *m = role;
 	uint32_t holders[FILE_HOLDERS];
-	char path[8192];
+	struct file_infos infos;
 	struct inode_view v;
-	ssize_t n;
 	int rv = namespace_get(tree(m), req->id, &v);
 
-	if (!rv && S_ISDIR(v.mode))
-		rv = -EISDIR;
-	if (!rv && !v.mount)
-		rv = -ENODEV;
-	n = rv ? 0 : namespace_ufs_path(tree(m), req->id, path, sizeof(path));
-	if (n < 0)
-		rv = (int)n;
+	infos.n = infos.used = 0;
+	if (!rv)
+		rv = add_file(m, &infos, &v);
 	if (rv) {
 		fail(call, rv, NULL);
 		return;
 	}
-	reply.file.id = v.id;
-	reply.file.mount = v.mount;
-	reply.file.path.ptr = path;
-	reply.file.path.len = (size_t)n;
-	reply.file.length = v.length;
-	reply.file.version = v.version;
+	add_next(m, &infos, &v, req->next);
+	reply.file = infos.at[0];
+	reply.next.at = infos.at + 1;
+	reply.next.n = infos.n - 1;
 	reply.holders.at = holders;
 	reply.holders.n =
 		workers_holders(&m->workers, v.id, holders, FILE_HOLDERS);

@@ -10,6 +10,10 @@
 /* Files that nobody uses but are still known. */
 #define MAX_IDLE 65536
 
+/* Files behind one that is asked for that are asked for with it.  Of other
+ * workers' copies is asked one by one. */
+#define NEXT 16
+
 /* How long a failure is told to who asks again. */
 #define FAILED_MS 250
 
@@ -95,17 +99,35 @@ static void tell_all(struct file *f, int code, const struct err *err)
 			       code ? err : NULL);
 }
 
+/* Files that will be wanted soon, if none knows better. */
+static void learn_next(struct worker *w, const schema_file_info_array *next)
+{
+	struct err err;
+	struct file *f;
+	size_t i;
+
+	for (i = 0; i < next->n; i++) {
+		if (map_get(&w->files.by_id, next->at[i].id))
+			continue;
+		f = file_get(w, next->at[i].id);
+		(void)learn(f, &next->at[i], &err);
+		file_put(f);
+	}
+}
+
 static void on_file(struct upcall *call, int code, const void *reply)
 {
 	struct file *f = container_of(call, struct file, call);
+	const struct file_reply *r = reply;
 
 	if (!code && !f->known)
-		code = learn(f, &((const struct file_reply *)reply)->file,
-			     &call->pending.err);
+		code = learn(f, &r->file, &call->pending.err);
 	else if (code == -ENOENT)
 		code = -ESTALE; /* it had this id once */
-	if (!code)
-		learn_holders(f, reply);
+	if (!code) {
+		learn_holders(f, r);
+		learn_next(f->w, &r->next);
+	}
 	f->asking = false;
 	tell_all(f, code, &call->pending.err);
 	file_put(f);
@@ -144,7 +166,10 @@ bool file_know_holders(struct file *f, struct file_wait *wait)
 
 bool file_know(struct file *f, struct file_wait *wait)
 {
-	const struct file_request req = { .id = f->id };
+	const struct file_request req = {
+		.id = f->id,
+		.next = f->w->control.set.n < 2 ? NEXT : 0,
+	};
 
 	if (f->known)
 		return true;

@@ -40,11 +40,11 @@ def settle(top):
     time.sleep(max(0, newest + 2.1 - time.time()))
 
 
-def metrics(cluster):
-    """{"name{labels}": value} of the fuse role."""
-    with open(glob_one(cluster.state, "fuse", "address")) as f:
+def metrics(cluster, role="fuse"):
+    """{"name{labels}": value} of a role."""
+    with open(glob_one(cluster.state, role, "address")) as f:
         at = dict(line.strip().split("=", 1) for line in f if "=" in line)
-    with urllib.request.urlopen("http://%s/metrics" % at["fuse.http"],
+    with urllib.request.urlopen("http://%s/metrics" % at[role + ".http"],
                                 timeout=5) as r:
         lines = r.read().decode().splitlines()
     return {k: float(v) for k, v in
@@ -104,6 +104,24 @@ def test_up_calls_a_file_costs(cluster, local):
     assert warm.pop("open") == len(names)
     assert warm.pop("release") <= len(names)
     assert not warm, "a warm file is read from the page cache: %s" % warm
+
+
+def test_what_lies_side_by_side_is_asked_for_at_once(cluster, workdir):
+    top = os.path.join(workdir, "many")
+    names = data.make_tree(top, 600, sizes=(1000,))
+    settle(top)
+    cluster.start("--ufs", "file://" + top, "--set", "fuse.http=127.0.0.1:0",
+                  "--set", "master.http=127.0.0.1:0")
+    for where, _, here in os.walk(cluster.mountpoint):
+        for name in here:
+            os.stat(os.path.join(where, name))
+    random.Random(3).shuffle(names)
+    before = metrics(cluster, "master")["acached_rpcs_total"]
+    assert read_like_c(cluster.mountpoint, names) == 600000
+    calls = metrics(cluster, "master")["acached_rpcs_total"] - before
+    print("\n    %d cold files cost the master %d calls" % (
+        len(names), calls))
+    assert calls < len(names) / 3
 
 
 def test_a_listing_costs_few_requests(cluster, workdir, tree):

@@ -1,6 +1,7 @@
-/* What the master says for admin fsck, of a tree and of what a worker holds. */
+/* What the master says to a worker of its files, and for admin fsck. */
 #include "lib/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,6 +156,51 @@ static int teardown(void **state ATTR_UNUSED)
 	return 0;
 }
 
+static void on_file(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct file_reply *r = reply;
+	char path[8];
+	size_t i;
+
+	if (!code) {
+		f.ids[0] = r->file.id;
+		f.n_ids = 1 + r->next.n;
+		for (i = 0; i < r->next.n; i++)
+			f.ids[1 + i] = r->next.at[i].id;
+	}
+	for (i = 0; !code && i < r->next.n; i++) {
+		snprintf(path, sizeof(path), "f%zu", FILES - r->next.n + i);
+		assert_int_equal(r->next.at[i].path.len, 2);
+		assert_memory_equal(r->next.at[i].path.ptr, path, 2);
+		assert_int_equal(r->next.at[i].length, 10);
+		assert_int_equal(r->next.at[i].mount, r->file.mount);
+		assert_true(r->next.at[i].version.len > 0);
+	}
+	on_any(p, code, reply);
+}
+
+static void ask_file(uint64_t id, uint32_t next)
+{
+	const struct file_request req = { id, next };
+
+	assert_int_equal(call(f.worker, RPC_MASTER_METHOD(file), &req, on_file),
+			 0);
+}
+
+static void a_file_is_told_with_those_behind_it(void **state ATTR_UNUSED)
+{
+	ask_file(f.files[1], 0);
+	assert_int_equal(f.n_ids, 1);
+	assert_int_equal(f.ids[0], f.files[1]);
+	ask_file(f.files[1], 16);
+	assert_int_equal(f.n_ids, FILES - 1);
+	assert_memory_equal(f.ids, &f.files[1], (FILES - 1) * sizeof(*f.ids));
+	ask_file(f.files[FILES - 1], 16);
+	assert_int_equal(f.n_ids, 1);
+	ask_file(f.files[0], 4294967295U);
+	assert_int_equal(f.n_ids, FILES);
+}
+
 static size_t copy(uint64_t out[8], const schema_u64_array *a)
 {
 	assert_true(a->n <= 8);
@@ -232,6 +278,7 @@ static void the_tree_is_checked(void **state ATTR_UNUSED)
 	assert_int_equal(f.found, 0);
 }
 
-TEST_MAIN(TEST_WITH(what_a_worker_told_is_known),
+TEST_MAIN(TEST_WITH(a_file_is_told_with_those_behind_it),
+	  TEST_WITH(what_a_worker_told_is_known),
 	  TEST_WITH(what_it_did_not_tell_and_what_is_no_file_differs),
 	  TEST_WITH(the_tree_is_checked))

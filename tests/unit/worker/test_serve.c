@@ -124,6 +124,43 @@ static void an_open_of_what_is_no_more_is_stale(void **state ATTR_UNUSED)
 	assert_int_equal(CALL(open, &req, &reply), -ESTALE);
 }
 
+static void files_behind_one_that_is_opened_are_known(void **state ATTR_UNUSED)
+{
+	uint64_t id, old;
+
+	f.tells_next = true;
+	for (id = 1; id <= 20; id++)
+		put_file(id, id * KIB);
+	assert_int_equal(open_file(1).length, KIB);
+	for (id = 2; id <= 17; id++) {
+		assert_int_equal(open_file(id).length, id * KIB);
+		assert_int_equal(read_file(id), id * KIB);
+	}
+	assert_int_equal(f.files_asked, 1);
+	/* One that is replaced then is not served. */
+	open_file(18);
+	assert_int_equal(f.files_asked, 2);
+	old = f.files[20].content;
+	put_file(20, 20 * KIB);
+	f.files[20].content = old;
+	assert_int_equal(read_some(20, 0, 10), -ESTALE);
+	assert_int_equal(f.suspected[20], 1);
+}
+
+/* What others have of them is asked for each. */
+static void with_two_workers_only_what_is_opened_is_asked_for(
+	void **state ATTR_UNUSED)
+{
+	f.tells_next = true;
+	node_start(1);
+	run(1000);
+	put_file(1, KIB);
+	put_file(2, KIB);
+	open_file(1);
+	open_file(2);
+	assert_int_equal(f.files_asked, 2);
+}
+
 static void a_complete_file_is_granted(void **state ATTR_UNUSED)
 {
 	struct opening o;
@@ -486,6 +523,8 @@ static void only_the_last_opens_are_counted(void **state ATTR_UNUSED)
 
 TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(an_open_of_what_is_no_more_is_stale),
+	  TEST_WITH(files_behind_one_that_is_opened_are_known),
+	  TEST_WITH(with_two_workers_only_what_is_opened_is_asked_for),
 	  TEST_WITH(a_complete_file_is_granted),
 	  TEST_WITH(opens_of_what_is_held_are_wants_too),
 	  TEST_WITH(a_session_holds_a_file_once),

@@ -116,28 +116,41 @@ static void serve_mounts(void *role ATTR_UNUSED, struct rpc_call *call,
 	rpc_reply(call, &reply);
 }
 
+/* What is known of a file, in a text of its own. */
+static void say_file(struct file_info *out, uint64_t id)
+{
+	static char paths[N_FILES][40], versions[N_FILES][40];
+
+	snprintf(paths[id], sizeof(paths[id]), "dir/file-%u", (unsigned)id);
+	snprintf(versions[id], sizeof(versions[id]), "\"%016" PRIx64 "\"",
+		 f.files[id].content);
+	*out = (struct file_info){
+		.id = id,
+		.mount = 7,
+		.path = { paths[id], strlen(paths[id]) },
+		.length = f.files[id].size,
+		.version = { versions[id], strlen(versions[id]) },
+	};
+}
+
 static void serve_file(void *role ATTR_UNUSED, struct rpc_call *call,
 		       const void *request)
 {
 	const struct file_request *req = request;
 	struct file_reply reply = { .live = true };
-	struct ufs_version version = { 0 };
-	char path[40];
+	struct file_info next[N_FILES];
+	uint64_t id;
 
 	f.files_asked++;
 	if (f.file_code || req->id >= N_FILES || !f.files[req->id].content) {
 		rpc_fail(call, f.file_code ? f.file_code : -ESTALE, "no file");
 		return;
 	}
-	snprintf(path, sizeof(path), "dir/file-%u", (unsigned)req->id);
-	version.len = (uint8_t)snprintf(version.bytes, sizeof(version.bytes),
-					"\"%016" PRIx64 "\"",
-					f.files[req->id].content);
-	reply.file.id = req->id;
-	reply.file.mount = 7;
-	reply.file.path = (schema_bytes){ path, strlen(path) };
-	reply.file.length = f.files[req->id].size;
-	reply.file.version = (schema_bytes){ version.bytes, version.len };
+	say_file(&reply.file, req->id);
+	reply.next.at = next;
+	for (id = req->id + 1; f.tells_next && id < N_FILES; id++)
+		if (f.files[id].content && reply.next.n < req->next)
+			say_file(&next[reply.next.n++], id);
 	reply.holders.at = &f.holders[req->id];
 	reply.holders.n = f.holders[req->id] > 0;
 	reply.epoch = f.epoch;

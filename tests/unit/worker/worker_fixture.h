@@ -58,6 +58,7 @@ struct fixture {
 	const char *mount_option; /* the value of one */
 	uint64_t mount_changes;   /* as told with a heartbeat */
 	int file_code;            /* what call file answers, if not 0 */
+	bool tells_next;          /* of the files behind it too */
 
 	struct {
 		uint64_t size, content;
