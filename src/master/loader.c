@@ -329,13 +329,16 @@ static struct statting *statting_new(struct loader *l, uint64_t hash,
 	return s;
 }
 
-/* A directory in which one name after the other is asked for is listed. */
-static void note_interest(struct loader *l, uint64_t dir)
+/* A directory in which one name after the other is asked for is listed; not for
+ * one that is looked at again. */
+static void note_interest(struct loader *l, uint64_t dir, const void *name,
+			  size_t len)
 {
 	struct inode_view v;
 	unsigned pages;
 
-	if (namespace_get(tree(l), dir, &v) || !v.mount || v.complete_ms)
+	if (namespace_get(tree(l), dir, &v) || !v.mount || v.complete_ms ||
+	    !namespace_child(tree(l), dir, name, len, &v))
 		return;
 	pages = interest_note(&l->interest, dir, loop_now_ms(l->o.loop));
 	if (pages)
@@ -359,7 +362,7 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 	list_push_back(&s->waiters, &w->link);
 	if (!map_get(&l->stats, hash))
 		map_put(&l->stats, hash, s);
-	note_interest(l, dir);
+	note_interest(l, dir, name, len);
 	ask(s);
 }
 
