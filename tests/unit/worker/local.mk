@@ -9,10 +9,22 @@ check_PROGRAMS += %D%/test_shares
 %C%_test_history_LDADD = $(WORKER_LIBS) $(CMOCKA_LIBS)
 %C%_test_read_SOURCES = %D%/test_read.c $(WORKER_FIXTURE)
 %C%_test_read_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
-%C%_test_read_LDFLAGS = -Wl,--wrap=store_fill
 %C%_test_serve_SOURCES = %D%/test_serve.c $(WORKER_FIXTURE)
 %C%_test_serve_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_rot
 %C%_test_rot_SOURCES = %D%/test_rot.c $(WORKER_FIXTURE)
 %C%_test_rot_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
 %C%_test_shares_LDADD = $(WORKER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_ahead
+%C%_test_ahead_SOURCES = %D%/test_ahead.c $(WORKER_FIXTURE)
+%C%_test_ahead_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_flights
+%C%_test_flights_SOURCES = %D%/test_flights.c $(WORKER_FIXTURE)
+%C%_test_flights_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
+%C%_test_flights_LDFLAGS = -Wl,--wrap=store_fill
+check_PROGRAMS += %D%/test_load
+%C%_test_load_SOURCES = %D%/test_load.c $(WORKER_FIXTURE)
+%C%_test_load_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += %D%/test_peers
+%C%_test_peers_SOURCES = %D%/test_peers.c $(WORKER_FIXTURE)
+%C%_test_peers_LDADD = libtest.a $(WORKER_LIBS) $(CMOCKA_LIBS)

@@ -449,3 +449,13 @@ struct open_reply open_file(uint64_t id)
 			 0);
 	return reply;
 }
+
+const struct fake_ufs_numbers *numbers(void)
+{
+	return fake_ufs_numbers(f.ufs);
+}
+
+uint64_t in_store(uint64_t id)
+{
+	return store_present(f.nodes[0].store, id, 0, f.files[id].size);
+}

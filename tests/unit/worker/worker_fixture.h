@@ -105,3 +105,8 @@ ssize_t read_file(uint64_t id);
 int call_worker(unsigned node, const struct rpc_method *method,
 		const void *request, void *reply, size_t size);
 struct open_reply open_file(uint64_t id);
+
+/* Of under-storage. */
+const struct fake_ufs_numbers *numbers(void);
+/* How many bytes of a file the first worker has. */
+uint64_t in_store(uint64_t id);
