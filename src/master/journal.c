@@ -99,6 +99,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf,
 	struct journal *j = fsm->data;
 	raft_index index = raft_last_applied(&j->raft) + 1;
 	struct batch *mine = NULL;
+	const void *image;
 
 	*result = NULL;
 	if (j->broken)
@@ -118,6 +119,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf,
 		journal_finish_all(&mine->reqs, ERR_NOT_LEADER);
 		batch_free(mine);
 	}
+	arena_used(j->o.arena, namespace_image(j->ns, &image));
 	journal_watch_growth(j);
 	journal_post_flush(j);
 	return 0;
@@ -369,7 +371,7 @@ struct journal *journal_start(const struct journal_options *o)
 		.snapshot = journal_snapshot,
 		.restore = journal_restore,
 	};
-	j->ns = namespace_create(o->arena, o->arena_size);
+	j->ns = namespace_create(o->arena->base, o->arena->size);
 	rv = start_raft(j);
 	if (rv) {
 		j->broken = true;

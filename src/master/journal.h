@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/namespace.h"
+#include "master/arena.h"
 #include "master/checkpoint.h"
 #include "runtime/workpool.h"
 
@@ -28,8 +29,7 @@ struct journal_options {
 	raft_id member;
 	bool empty; /* nothing there yet: a cluster of this one member begins */
 	struct checkpoints *checkpoints;
-	void *arena; /* see namespace_create() */
-	size_t arena_size;
+	struct arena *arena;           /* for the namespace; zeroed */
 	uint64_t checkpoint_bytes;     /* 0: 32 MiB */
 	uint64_t (*wall_ms)(void *at); /* time for the stamps */
 	/* What a new cluster gets. */

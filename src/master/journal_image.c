@@ -168,6 +168,7 @@ int journal_hold_put(struct raft_io *io, unsigned trailing,
 int journal_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 {
 	struct journal *j = fsm->data;
+	struct arena *a = j->o.arena;
 	struct raft_marker m;
 	ssize_t len;
 
@@ -176,10 +177,10 @@ int journal_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 		return RAFT_CORRUPT;
 	}
 	memcpy(&m, buf->base, sizeof(m));
-	len = j->o.checkpoints->ops->load(j->o.checkpoints, m.index, j->o.arena,
-					  j->o.arena_size, &j->err);
-	if (len < 0 || namespace_open(&j->ns, j->o.arena, j->o.arena_size,
-				      (size_t)len, &j->err))
+	len = j->o.checkpoints->ops->load(j->o.checkpoints, m.index, a->base,
+					  a->size, &j->err);
+	if (len < 0 ||
+	    namespace_open(&j->ns, a->base, a->size, (size_t)len, &j->err))
 		return RAFT_CORRUPT;
 	raft_free(buf->base);
 	return 0;

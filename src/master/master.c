@@ -222,7 +222,6 @@ struct master *master_start(const struct master_options *o)
 		.empty = o->empty,
 		.checkpoints = o->checkpoints,
 		.arena = o->arena,
-		.arena_size = o->arena_size,
 		.checkpoint_bytes = o->checkpoint_bytes,
 		.wall_ms = wall_ms,
 		.block_size = o->block_size,

@@ -10,6 +10,7 @@
 #include <raft.h>
 
 #include "core/namespace.h"
+#include "master/arena.h"
 #include "master/checkpoint.h"
 #include "master/storage.h"
 
@@ -25,8 +26,7 @@ struct master_options {
 	raft_id member;
 	bool empty;
 	struct checkpoints *checkpoints;
-	void *arena;
-	size_t arena_size;
+	struct arena *arena;
 	uint64_t checkpoint_bytes;
 	const char *raft_dir; /* for dumps of what is only there; or NULL */
 	uint8_t uuid[16];

@@ -35,7 +35,7 @@ struct process {
 	const struct role_env *env;
 	struct loop *loop, *ufs_loop;
 	struct workpool *ufs_thread; /* runs ufs_loop */
-	struct workpool *ufs_pool, *checkpoint_pool;
+	struct workpool *ufs_pool, *checkpoint_pool, *arena_pool;
 	struct task ufs_task, ufs_stop;
 	struct raft_disk *disk;
 	char *raft_dir;
@@ -214,6 +214,8 @@ static int open_loops(struct process *p, struct err *err)
 	watch_set(p->signals, WATCH_READ);
 	rv = workpool_new(&p->checkpoint_pool, "checkpoint", 1);
 	if (!rv)
+		rv = workpool_new(&p->arena_pool, "arena", 1);
+	if (!rv)
 		rv = workpool_new(&p->ufs_pool, "ufs", UFS_THREADS);
 	if (!rv)
 		rv = workpool_new(&p->ufs_thread, "ufs-loop", 1);
@@ -247,6 +249,8 @@ static int map_arena(struct process *p, struct err *err)
 	if (!rv && size < ARENA_MOST)
 		log_warn("address space is limited",
 			 "namespace_bytes_max=%" PRIu64, size);
+	if (!rv)
+		arena_populate(&p->arena, p->arena_pool, p->loop);
 	return rv;
 }
 
@@ -294,8 +298,7 @@ static void start(struct process *p)
 		.empty = member->empty,
 		.checkpoints = p->checkpoints,
 		.raft_dir = p->raft_dir,
-		.arena = p->arena.base,
-		.arena_size = p->arena.size,
+		.arena = &p->arena,
 		.block_size = c->block_size.bytes,
 		.key = p->key,
 		.listen = p->listen,
@@ -322,6 +325,7 @@ static void close_all(struct process *p)
 	workpool_close(p->ufs_thread);
 	workpool_close(p->ufs_pool);
 	workpool_close(p->checkpoint_pool);
+	workpool_close(p->arena_pool);
 	watch_free(p->signals);
 	close(p->signal_fd);
 	raft_disk_close(p->disk);

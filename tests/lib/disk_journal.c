@@ -105,8 +105,7 @@ int disk_journal_start(struct disk_journal *j)
 	o.empty = member->empty;
 	memcpy(o.uuid, member->uuid, sizeof(o.uuid));
 	o.checkpoints = j->checkpoints;
-	o.arena = j->arena.base;
-	o.arena_size = j->arena.size;
+	o.arena = &j->arena;
 	raft_disk_on_failure(j->disk, on_broken, j);
 	j->journal = journal_start(&o);
 	disk_journal_run(j);

@@ -79,8 +79,7 @@ void sim_master_start(struct sim_master *s)
 	o.io = s->io;
 	o.empty = sim_disk_empty(s->disk);
 	o.checkpoints = sim_disk_checkpoints(s->disk);
-	o.arena = s->arena.base;
-	o.arena_size = s->arena.size;
+	o.arena = &s->arena;
 	o.checkpoint_bytes = s->checkpoint_bytes;
 	o.block_size = s->block_size ? s->block_size : (uint64_t)256 << 20;
 	o.key = s->key;

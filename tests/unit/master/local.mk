@@ -1,5 +1,7 @@
 MASTER_FIXTURE = %D%/master_fixture.c %D%/master_fixture.h
 JOBS_FIXTURE = %D%/jobs_fixture.c %D%/jobs_fixture.h
+check_PROGRAMS += %D%/test_arena
+%C%_test_arena_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_entry
 %C%_test_entry_LDADD = libtest.a $(MASTER_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += %D%/test_journal

@@ -75,8 +75,7 @@ static void start(void)
 	o.member = 7;
 	o.empty = sim_disk_empty(f.disk);
 	o.checkpoints = sim_disk_checkpoints(f.disk);
-	o.arena = f.arena.base;
-	o.arena_size = f.arena.size;
+	o.arena = &f.arena;
 	o.checkpoint_bytes = f.checkpoint_bytes;
 	f.journal = journal_start(&o);
 	sim_run(f.loop, 5000);

@@ -102,8 +102,7 @@ static void start(void)
 	o.empty = member->empty;
 	memcpy(o.uuid, member->uuid, sizeof(o.uuid));
 	o.checkpoints = f.checkpoints;
-	o.arena = f.arena.base;
-	o.arena_size = f.arena.size;
+	o.arena = &f.arena;
 	f.journal = journal_start(&o);
 	run();
 	assert_true(f.ready);
