@@ -345,7 +345,7 @@ static void note_interest(struct loader *l, uint64_t dir, const void *name,
 		listing_begin(l, dir, pages);
 }
 
-void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
+bool loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 		 bool fresh, struct loader_wait *w,
 		 void (*done)(struct loader_wait *w, int code,
 			      const struct err *err))
@@ -356,7 +356,7 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 	w->done = done;
 	if (s && is_of(s, dir, name, len)) {
 		list_push_back(fresh ? &s->late : &s->waiters, &w->link);
-		return;
+		return !fresh;
 	}
 	s = statting_new(l, hash, dir, name, len);
 	list_push_back(&s->waiters, &w->link);
@@ -364,6 +364,7 @@ void loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 		map_put(&l->stats, hash, s);
 	note_interest(l, dir, name, len);
 	ask(s);
+	return false;
 }
 
 bool loader_absent(const struct loader *l, const struct inode_view *dir,

@@ -493,21 +493,37 @@ struct suspect {
 	struct master *m;
 	struct rpc_call *call;
 	uint64_t id;
+	bool older; /* `wait` is for a request that began before */
 	struct loader_wait wait;
 };
 
+static void on_suspect(struct loader_wait *w, int code, const struct err *err);
+
+/* Whether that is a request which began before. */
+static bool ask_for(struct suspect *op, const struct inode_view *v)
+{
+	return loader_stat(&op->m->loader, v->parent, v->name.ptr, v->name.len,
+			   false, &op->wait, on_suspect);
+}
+
+/* Who joined an older request asks again, unless that has found another version
+ * already: of a file that many read, a change is asked about once. */
 static void on_suspect(struct loader_wait *w, int code, const struct err *err)
 {
 	struct suspect *op = container_of(w, struct suspect, wait);
 	struct suspect_reply reply;
 	struct inode_view v;
 
-	if (code && code != -ENOENT) {
-		fail(op->call, code, err);
-	} else {
-		reply.changed = namespace_get(tree(op->m), op->id, &v) != 0;
-		rpc_reply(op->call, &reply);
+	reply.changed = namespace_get(tree(op->m), op->id, &v) != 0;
+	if (op->older && !reply.changed) {
+		op->older = false;
+		ask_for(op, &v);
+		return;
 	}
+	if (code && code != -ENOENT && !reply.changed)
+		fail(op->call, code, err);
+	else
+		rpc_reply(op->call, &reply);
 	free(op);
 }
 
@@ -531,6 +547,5 @@ void serve_suspect(void *role, struct rpc_call *call, const void *request)
 	op->m = m;
 	op->call = call;
 	op->id = req->id;
-	loader_stat(&m->loader, v.parent, v.name.ptr, v.name.len, true,
-		    &op->wait, on_suspect);
+	op->older = ask_for(op, &v);
 }

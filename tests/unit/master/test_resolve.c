@@ -136,6 +136,44 @@ static void a_suspect_is_looked_at_again(void **state ATTR_UNUSED)
 	assert_int_equal(stat_path("/data/x", false), -ENOENT);
 }
 
+/* Two workers, or two reads, at once. */
+static void suspect_twice(uint64_t id, const char *changed, unsigned wanted)
+{
+	const struct suspect_request req = { id };
+	struct rpc_pending p[2] = { 0 };
+	uint64_t stats = n_stats();
+
+	begin();
+	f.flag = false;
+	rpc_call(f.client, RPC_MASTER_METHOD(suspect), &p[0], &req, on_suspect);
+	sim_run(f.loop, 50);
+	fake_ufs_put(f.bucket, changed, 77); /* what was found travels yet */
+	rpc_call(f.client, RPC_MASTER_METHOD(suspect), &p[1], &req, on_suspect);
+	sim_run(f.loop, 1000);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(f.code, 0);
+	assert_true(f.flag);
+	assert_int_equal(n_stats(), stats + wanted);
+}
+
+static void a_second_suspicion_asks_only_while_the_version_is_known(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .stat_back_ms = 100 };
+
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	fake_ufs_set(f.bucket, &slow);
+	suspect_twice(f.id, "x", 2);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(f.length, 77);
+	fake_ufs_put(f.bucket, "x", 20);
+	suspect_twice(f.id, "other", 1);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	assert_int_equal(f.length, 20);
+}
+
 static void a_refresh_of_a_name_sees_what_came_before_it(
 	void **state ATTR_UNUSED)
 {
@@ -280,6 +318,7 @@ TEST_MAIN(
 	TEST_WITH(names_that_cannot_be_are_refused),
 	TEST_WITH(a_changed_object_is_a_new_version),
 	TEST_WITH(a_suspect_is_looked_at_again),
+	TEST_WITH(a_second_suspicion_asks_only_while_the_version_is_known),
 	TEST_WITH(a_refresh_of_a_name_sees_what_came_before_it),
 	TEST_WITH(names_one_after_the_other_make_a_listing),
 	TEST_WITH(a_large_directory_is_not_listed_by_the_way),
