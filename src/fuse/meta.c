@@ -6,13 +6,19 @@
 
 #include "fuse/request.h"
 
-enum { STATFS_TTL_MS = 1000, STATFS_BLOCK = 4096, NAME_LEN = 255 };
+enum {
+	STATFS_TTL_MS = 1000,
+	STATFS_BLOCK = 4096,
+	NAME_LEN = 255,
+	NEXT = 16, /* names behind one that is asked for */
+};
 
 static void lookup_ask(struct request *r)
 {
 	const struct lookup_request q = {
 		.parent = request_id(r),
 		.name = { r->text, strlen(r->text) },
+		.next = NEXT,
 	};
 
 	request_call(r, RPC_MASTER_METHOD(lookup), &q);
@@ -21,11 +27,16 @@ static void lookup_ask(struct request *r)
 static void lookup_answer(struct request *r, const void *reply)
 {
 	const struct lookup_reply *p = reply;
+	struct names *names = &r->fs->names;
+	uint64_t parent = request_id(r);
 	struct fuse_entry_param e;
+	const struct dirent *d;
 
-	names_seen(&r->fs->names, p->change, r->asked_ms);
-	names_put(&r->fs->names, request_id(r), r->text, strlen(r->text),
-		  &p->attr, p->change);
+	names_seen(names, p->change, r->asked_ms);
+	for (d = p->next.at; d < p->next.at + p->next.n; d++)
+		names_put(names, parent, d->name.ptr, d->name.len, &d->attr,
+			  p->change);
+	names_put(names, parent, r->text, strlen(r->text), &p->attr, p->change);
 	fs_entry(r->fs, &p->attr, 0, &e);
 	fuse_reply_entry(r->req, &e);
 }

@@ -11,6 +11,7 @@
 #include "master/state.h"
 
 #define PATH_BYTES 16384
+#define NEXT_MAX   32 /* that are told with what was asked for */
 
 struct attr attr_of(const struct inode_view *v)
 {
@@ -58,11 +59,40 @@ struct lookup {
 	struct loader_wait wait;
 };
 
-static void reply_lookup(struct master *m, struct rpc_call *call,
-			 const struct inode_view *v)
+static size_t most_next(uint32_t wanted)
 {
-	const struct lookup_reply reply = { attr_of(v), change_of(m) };
+	return wanted < NEXT_MAX ? wanted : NEXT_MAX;
+}
 
+/* For who will look them up soon. */
+static size_t names_behind(struct master *m, const struct inode_view *v,
+			   struct dirent *out, size_t max)
+{
+	struct inode_view at = *v;
+	size_t n;
+
+	for (n = 0; n < max; n++) {
+		if (namespace_next(tree(m), v->parent, at.id, &at))
+			break;
+		out[n] = (struct dirent){ .name = at.name,
+					  .attr = attr_of(&at) };
+		out[n].attr.version.len = 0;
+		out[n].attr.target.len = 0;
+	}
+	return n;
+}
+
+static void reply_lookup(struct master *m, struct rpc_call *call,
+			 const struct inode_view *v, uint32_t next)
+{
+	struct dirent names[NEXT_MAX];
+	struct lookup_reply reply = {
+		.attr = attr_of(v),
+		.change = change_of(m),
+	};
+
+	reply.next.at = names;
+	reply.next.n = names_behind(m, v, names, most_next(next));
 	rpc_reply(call, &reply);
 }
 
@@ -78,7 +108,7 @@ static void on_looked_up(struct loader_wait *w, int code, const struct err *err)
 	if (code)
 		fail(op->call, code, err);
 	else
-		reply_lookup(op->m, op->call, &v);
+		reply_lookup(op->m, op->call, &v, op->req->next);
 	free(op);
 }
 
@@ -109,7 +139,7 @@ void serve_lookup(void *role, struct rpc_call *call, const void *request)
 		rv = namespace_child(tree(m), req->parent, req->name.ptr,
 				     req->name.len, &v);
 	if (rv == 0) {
-		reply_lookup(m, call, &v);
+		reply_lookup(m, call, &v, req->next);
 		return;
 	}
 	if (rv != -ENOENT || namespace_get(tree(m), req->parent, &dir) ||
@@ -379,8 +409,6 @@ void serve_list(void *role, struct rpc_call *call, const void *request)
 
 /* file */
 
-#define NEXT_MAX 32
-
 /* What a worker is told of files. */
 struct file_infos {
 	struct file_info at[1 + NEXT_MAX];
@@ -416,17 +444,17 @@ static int add_file(struct master *m, struct file_infos *infos,
 	return 0;
 }
 
-/* Those behind it in its directory, for who will ask for them soon. */
+/* Files behind it in its directory, for who will ask for them soon. */
 static void add_next(struct master *m, struct file_infos *infos,
 		     const struct inode_view *file, uint32_t wanted)
 {
-	const size_t max = 1 + (wanted < NEXT_MAX ? wanted : NEXT_MAX);
 	struct inode_view v = *file;
+	size_t i;
 
-	while (infos->n < max &&
-	       !namespace_next(tree(m), file->parent, v.id, &v) &&
-	       !add_file(m, infos, &v))
-		;
+	for (i = most_next(wanted); i; i--)
+		if (namespace_next(tree(m), file->parent, v.id, &v) ||
+		    (!S_ISDIR(v.mode) && add_file(m, infos, &v)))
+			return;
 }
 
 void serve_file(void *role, struct rpc_call *call, const void *request)

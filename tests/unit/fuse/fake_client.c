@@ -32,6 +32,7 @@ struct fake {
 	void *of; /* what it is a part of */
 	const struct rpc_method *method;
 	uint64_t id, after;
+	uint32_t next;
 	char *text;
 };
 
@@ -116,18 +117,6 @@ static uint64_t child(uint64_t dir, size_t i, char name[32])
 	return 0;
 }
 
-static uint64_t find(uint64_t dir, const char *wanted)
-{
-	char name[32];
-	uint64_t id;
-	size_t i;
-
-	for (i = 0; (id = child(dir, i, name)); i++)
-		if (strcmp(name, wanted) == 0)
-			return id;
-	return 0;
-}
-
 static void list(struct client_call *call, struct fake *f)
 {
 	enum { PAGE = 700 }; /* the server's limit, less than was asked for */
@@ -161,9 +150,29 @@ static void list(struct client_call *call, struct fake *f)
 	call->done(call, found ? 0 : -ESTALE, found ? &p : NULL);
 }
 
+/* In "wide" with the name behind it, if that is wanted. */
+static void lookup(struct client_call *call, struct fake *f)
+{
+	struct lookup_reply l = { .change = change };
+	char name[32];
+	struct dirent next = { .name = { name, 0 } };
+	uint64_t id;
+	size_t i = 0;
+
+	while ((id = child(f->id, i++, name)) && strcmp(name, f->text) != 0)
+		;
+	l.attr = attr_of(id);
+	if (id && f->next && f->id == FAKE_WIDE && child(f->id, i, name)) {
+		next.attr = attr_of(child(f->id, i, name));
+		next.name.len = strlen(name);
+		l.next.at = &next;
+		l.next.n = 1;
+	}
+	call->done(call, id ? 0 : -ENOENT, id ? &l : NULL);
+}
+
 static void answer(struct client_call *call, struct fake *f)
 {
-	struct lookup_reply l;
 	struct getattr_reply g;
 	static const uint32_t holders[] = { 9 };
 	struct stat_reply s = { 0 };
@@ -183,10 +192,7 @@ static void answer(struct client_call *call, struct fake *f)
 	case MASTER_CALL_lookup:
 		asked++;
 		change += strcmp(f->text, "bump") == 0;
-		f->id = find(f->id, f->text);
-		l.change = change;
-		l.attr = attr_of(f->id);
-		call->done(call, f->id ? 0 : -ENOENT, f->id ? &l : NULL);
+		lookup(call, f);
 		break;
 	case MASTER_CALL_getattr:
 		g.attr = attr_of(f->id);
@@ -277,6 +283,7 @@ void client_master(struct client *c, const struct rpc_method *method,
 	f->method = method;
 	if (method->number == MASTER_CALL_lookup) {
 		f->id = l->parent;
+		f->next = l->next;
 		f->text = mem_strn(l->name.ptr, l->name.len);
 	} else if (method->number == MASTER_CALL_getattr ||
 		   method->number == MASTER_CALL_file) {

@@ -1,7 +1,7 @@
 /*
  * A double of client/: a small tree in memory, whose files' bytes follow from
  * id and offset.  It answers by timers, or never.  A lookup of "bump" changes
- * the tree, as far as one can tell.
+ * the tree, as far as one can tell; one in "wide" tells the next name, too.
  */
 #pragma once
 

@@ -201,6 +201,19 @@ static void a_file_is_told_with_those_behind_it(void **state ATTR_UNUSED)
 	assert_int_equal(f.n_ids, FILES);
 }
 
+static void a_directory_among_them_is_passed_over(void **state ATTR_UNUSED)
+{
+	const struct list_request again = { .path = { "/data", 5 },
+					    .refresh = true };
+
+	fake_ufs_put(f.bucket, "f2-d/x", 10);
+	assert_int_equal(
+		call(f.client, RPC_MASTER_METHOD(list), &again, on_any), 0);
+	ask_file(f.files[1], 16);
+	assert_int_equal(f.n_ids, FILES - 1);
+	assert_memory_equal(f.ids, &f.files[1], (FILES - 1) * sizeof(*f.ids));
+}
+
 static size_t copy(uint64_t out[8], const schema_u64_array *a)
 {
 	assert_true(a->n <= 8);
@@ -279,6 +292,7 @@ static void the_tree_is_checked(void **state ATTR_UNUSED)
 }
 
 TEST_MAIN(TEST_WITH(a_file_is_told_with_those_behind_it),
+	  TEST_WITH(a_directory_among_them_is_passed_over),
 	  TEST_WITH(what_a_worker_told_is_known),
 	  TEST_WITH(what_it_did_not_tell_and_what_is_no_file_differs),
 	  TEST_WITH(the_tree_is_checked))

@@ -15,12 +15,42 @@ static void on_lookup(struct rpc_pending *p, int code, const void *reply)
 
 static int lookup(uint64_t parent, const char *name)
 {
-	const struct lookup_request req = { parent, bytes(name) };
+	const struct lookup_request req = { parent, bytes(name), 0 };
 
 	begin();
 	rpc_call(f.client, RPC_MASTER_METHOD(lookup), &f.pending, &req,
 		 on_lookup);
 	return await();
+}
+
+/* The names in f.text. */
+static void on_lookup_more(struct rpc_pending *p, int code, const void *reply)
+{
+	const struct lookup_reply *r = reply;
+	const struct dirent *d;
+	size_t i, n = 0;
+
+	for (i = 0; !code && i < r->next.n; i++) {
+		d = &r->next.at[i];
+		n += (size_t)snprintf(f.text + n, sizeof(f.text) - n, "%.*s,",
+				      (int)d->name.len,
+				      (const char *)d->name.ptr);
+		f.ids[i] = d->attr.id;
+		assert_int_equal(d->attr.version.len, 0);
+	}
+	f.text[n] = '\0';
+	on_lookup(p, code, reply);
+}
+
+static const char *behind(uint64_t dir, const char *name, uint32_t next)
+{
+	const struct lookup_request req = { dir, bytes(name), next };
+
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(lookup), &f.pending, &req,
+		 on_lookup_more);
+	assert_int_equal(await(), 0);
+	return f.text;
 }
 
 static void on_suspect(struct rpc_pending *p, int code, const void *reply)
@@ -53,6 +83,31 @@ static void a_path_is_found_without_listing(void **state ATTR_UNUSED)
 	assert_int_equal(stat_path("/data/a/b/c", false), 0);
 	assert_int_equal(lookup(f.id, "d"), 0);
 	assert_int_equal(f.length, 3);
+}
+
+static void a_name_is_told_with_those_behind_it(void **state ATTR_UNUSED)
+{
+	uint64_t dir, b;
+
+	fake_ufs_put(f.bucket, "d/a", 1);
+	fake_ufs_put(f.bucket, "d/b", 22);
+	fake_ufs_put(f.bucket, "d/c/x", 3);
+	fake_ufs_put(f.bucket, "d/e", 4);
+	fake_ufs_put(f.bucket, "z", 5);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/d", false), 0);
+	dir = f.id;
+	assert_string_equal(behind(dir, "a", 9), "");
+	assert_int_equal(list("/data/d"), 0);
+	assert_string_equal(behind(dir, "a", 0), "");
+	assert_string_equal(behind(dir, "a", 2), "b,c,");
+	b = f.ids[0];
+	assert_string_equal(behind(dir, "a", UINT32_MAX), "b,c,e,");
+	assert_string_equal(behind(dir, "e", 9), "");
+	assert_int_equal(f.length, 4);
+	assert_int_equal(lookup(dir, "b"), 0);
+	assert_int_equal(f.id, b);
+	assert_int_equal(f.length, 22);
 }
 
 static void an_unknown_name_is_asked_for_once_a_ttl(void **state ATTR_UNUSED)
@@ -313,6 +368,7 @@ static void files_have_their_paths_by_id(void **state ATTR_UNUSED)
 TEST_MAIN(
 	TEST_WITH(files_have_their_paths_by_id),
 	TEST_WITH(a_path_is_found_without_listing),
+	TEST_WITH(a_name_is_told_with_those_behind_it),
 	TEST_WITH(an_unknown_name_is_asked_for_once_a_ttl),
 	TEST_WITH(a_listing_counts_as_an_answer_for_a_ttl),
 	TEST_WITH(names_that_cannot_be_are_refused),
