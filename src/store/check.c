@@ -71,6 +71,13 @@ void check_passed_locked(struct entry *e)
 	e->dir->n_unverified--;
 }
 
+void check_passed(struct entry *e)
+{
+	mutex_lock(&e->dir->store->mutex);
+	check_passed_locked(e);
+	mutex_unlock(&e->dir->store->mutex);
+}
+
 static int open_file(const struct entry *e, bool *direct)
 {
 	int fd = *direct ? entry_open_file(e, O_RDONLY | O_DIRECT) : -EINVAL;

@@ -324,6 +324,7 @@ void check_bad(struct entry *e, uint64_t offset);
 void check_failed(struct entry *e, int code, uint64_t offset);
 /* All that is present has been compared. */
 void check_passed_locked(struct entry *e);
+void check_passed(struct entry *e);
 /* Compares the pages from *page on, which it moves, until `budget` bytes were
  * read or the end is reached, from the disk itself if `direct`.  The bytes; or
  * a code, when it is no use to go on. */

@@ -55,14 +55,6 @@ static ssize_t failed(struct entry *e, int code, uint64_t offset)
 	return -ENOENT;
 }
 
-/* All of it has been compared. */
-static void passed(struct entry *e)
-{
-	mutex_lock(&e->dir->store->mutex);
-	check_passed_locked(e);
-	mutex_unlock(&e->dir->store->mutex);
-}
-
 /* `n` bytes were read into `buf`, of `len`. */
 static ssize_t checked(struct entry *e, const void *buf, uint64_t offset,
 		       size_t len, ssize_t n, bool verified)
@@ -77,7 +69,7 @@ static ssize_t checked(struct entry *e, const void *buf, uint64_t offset,
 		return -ENOENT;
 	}
 	if (!verified && len == e->size)
-		passed(e);
+		check_passed(e);
 	return n;
 }
 

@@ -212,7 +212,7 @@ static int grant_locked(struct entry *e)
 
 /* The caller uses a file that could be granted if it were verified: if that
  * takes longer, it is for another time. */
-static int grant_verified(struct entry *e)
+static int grant_verified(struct entry *e, bool check)
 {
 	bool verified = read_verifies(e);
 	struct dir *d = e->dir;
@@ -222,17 +222,18 @@ static int grant_verified(struct entry *e)
 	list_init(&gone);
 	mutex_lock(&d->store->mutex);
 	rv = e->doomed ? -EAGAIN : grant_locked(e);
-	if (!verified)
+	check = check && !verified;
+	if (check)
 		scrub_want_locked(e);
 	dir_put_locked(e, &gone);
 	mutex_unlock(&d->store->mutex);
 	dir_reap(d, &gone);
-	if (!verified)
+	if (check)
 		scrub_kick(d);
 	return rv;
 }
 
-int store_grant(struct store *s, uint64_t file)
+static int grant(struct store *s, uint64_t file, bool check)
 {
 	bool unverified;
 	struct entry *e;
@@ -246,7 +247,7 @@ int store_grant(struct store *s, uint64_t file)
 		e->users++;
 	mutex_unlock(&s->mutex);
 	if (unverified)
-		rv = grant_verified(e);
+		rv = grant_verified(e, check);
 	if (rv)
 		return rv;
 	/* The grant keeps the entry. */
@@ -257,6 +258,16 @@ int store_grant(struct store *s, uint64_t file)
 	ungrant_locked(e);
 	mutex_unlock(&s->mutex);
 	return -EAGAIN; /* a read finds out why */
+}
+
+int store_grant(struct store *s, uint64_t file)
+{
+	return grant(s, file, true);
+}
+
+int store_try_grant(struct store *s, uint64_t file)
+{
+	return grant(s, file, false);
 }
 
 void store_release(struct store *s, uint64_t file)

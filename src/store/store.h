@@ -106,8 +106,8 @@ struct store_loan {
 	void *entry;
 };
 
-/* Reads and checks as store_read(), whole chunks, but gives no bytes: until
- * store_return() they can be sent from `loan->fd`, and stay as they are,
+/* Reads and checks as store_read(), always whole chunks, but gives no bytes:
+ * until store_return() they can be sent from `loan->fd`, and stay as they are,
  * evicted or not.  `req->buf` is not used.  -EAGAIN: not all of it is present.
  */
 void store_lend(struct store *s, struct store_req *req, struct store_loan *loan,
@@ -137,6 +137,8 @@ void store_touch(struct store *s, uint64_t file);
  * evicted or not, and nothing in it changes.
  */
 int store_grant(struct store *s, uint64_t file);
+/* The same, but it is not checked: the caller reads or borrows all of it. */
+int store_try_grant(struct store *s, uint64_t file);
 void store_release(struct store *s, uint64_t file);
 
 /* The granted files that eviction waits for, once each time it does, and those

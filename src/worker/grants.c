@@ -30,10 +30,12 @@ static uint64_t key_of(const struct rpc_session *s)
 	return (uint64_t)(uintptr_t)s;
 }
 
-int grant_take(struct worker *w, struct rpc_session *s, uint64_t file)
+int grant_take(struct worker *w, struct rpc_session *s, uint64_t file,
+	       bool check)
 {
 	struct held *h = map_get(&w->grants.sessions, key_of(s));
-	int fd = store_grant(w->store, file);
+	int fd = check ? store_grant(w->store, file)
+		       : store_try_grant(w->store, file);
 
 	if (fd < 0)
 		return fd;

@@ -10,6 +10,7 @@ libworker_a_SOURCES += %D%/history.c
 libworker_a_SOURCES += %D%/load.c
 libworker_a_SOURCES += %D%/master.c
 libworker_a_SOURCES += %D%/mounts.c
+libworker_a_SOURCES += %D%/open.c
 libworker_a_SOURCES += %D%/peers.c
 libworker_a_SOURCES += %D%/read.c
 libworker_a_SOURCES += %D%/busiest.c

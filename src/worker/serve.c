@@ -1,108 +1,13 @@
 /* The calls that are not about bytes. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "runtime/metrics.h"
 #include "worker/state.h"
 
-/* ---- open ---- */
-
-/* A call of open that waits for what the master knows of the file. */
-struct opener {
-	struct worker *w;
-	struct rpc_call *call;
-	struct file *file;
-	struct file_wait info;
-};
-
-static void answer_unknown(struct opener *o, int code, const struct err *err)
-{
-	const struct open_reply reply = {
-		.length = o->file->length,
-		.complete = o->file->length == 0,
-	};
-	struct worker *w = o->w;
-
-	if (code) {
-		rpc_fail_err(o->call, code, err);
-	} else {
-		if (reply.complete)
-			history_open(w, o->file->id, true, true);
-		rpc_reply(o->call, &reply);
-	}
-	file_put(o->file);
-	free(o);
-	worker_end(w);
-}
-
-static void on_info(struct file_wait *wait, int code, const struct err *err)
-{
-	answer_unknown(container_of(wait, struct opener, info), code, err);
-}
-
-static void on_open_cancel(void *owner)
-{
-	struct opener *o = owner;
-	struct err err = { 0 };
-
-	file_forget_wait(&o->info);
-	answer_unknown(o, err_set(&err, -ECANCELED, "open: cancelled"), &err);
-}
-
-/* Nothing of it is here: its length comes from the master, who is asked what
- * the read that follows needs to know too. */
-static void open_unknown(struct worker *w, struct rpc_call *call, uint64_t id)
-{
-	struct opener *o = mem_alloc(sizeof(*o));
-
-	o->w = w;
-	o->call = call;
-	o->file = file_get(w, id);
-	o->info.done = on_info;
-	list_init(&o->info.link);
-	worker_begin(w);
-	if (file_know(o->file, &o->info))
-		answer_unknown(o, 0, NULL);
-	else
-		rpc_call_on_cancel(call, on_open_cancel, o);
-}
-
-static void serve_open(void *role, struct rpc_call *call, const void *request)
-{
-	const struct open_request *req = request;
-	struct worker *w = role;
-	struct store_file_state st = { 0 };
-	int rv = store_file_state(w->store, req->id, &st), fd = -1;
-	struct open_reply reply = {
-		.length = st.size,
-		.complete = st.complete,
-	};
-
-	store_touch(w->store, req->id);
-	history_open(w, req->id, st.complete, st.present > 0);
-	busiest_note(w, req->id);
-	if (st.complete && req->grant && rpc_call_peer(call)->local)
-		fd = grant_take(w, rpc_call_session(call), req->id);
-	metric_add(fd >= 0       ? METRIC_opens_local
-		   : st.complete ? METRIC_opens_remote
-				 : METRIC_opens_miss,
-		   1);
-	if (rv) {
-		open_unknown(w, call, req->id);
-		return;
-	}
-	if (fd < 0) {
-		rpc_reply(call, &reply);
-		return;
-	}
-	reply.granted = true;
-	rpc_reply_fd(call, &reply, fd);
-	close(fd);
-}
+/* ---- release ---- */
 
 static void serve_release(void *role, struct rpc_call *call,
 			  const void *request)

@@ -309,14 +309,20 @@ void history_state(const struct worker *w, uint64_t file,
 		   char out[HISTORY_TEXT]);
 void history_close(struct history *h);
 
+/* ---- open.c ---- */
+
+void serve_open(void *role, struct rpc_call *call, const void *request);
+
 /* ---- grants.c ---- */
 
 struct grants {
 	struct map sessions; /* of rpc_session: struct held */
 };
 
-/* A descriptor for this session, the caller's, or a negative code. */
-int grant_take(struct worker *w, struct rpc_session *s, uint64_t file);
+/* A descriptor for this session, the caller's, or a negative code; `check`: of
+ * store_grant(), else of store_try_grant(). */
+int grant_take(struct worker *w, struct rpc_session *s, uint64_t file,
+	       bool check);
 /* Whether the session held it. */
 bool grant_release(struct worker *w, struct rpc_session *s, uint64_t file);
 void grants_lost(struct worker *w, struct rpc_session *s);

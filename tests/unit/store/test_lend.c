@@ -63,6 +63,26 @@ static void what_is_present_is_lent(void **state ATTR_UNUSED)
 	store_return(&loan);
 }
 
+/* More than is compared at once where a grant is asked for. */
+static void what_was_lent_whole_can_be_granted(void **state ATTR_UNUSED)
+{
+	struct store_loan loan;
+
+	fill(1, 300 * KIB);
+	store_stop();
+	store_start();
+	assert_int_equal(store_try_grant(f.store, 1), -EAGAIN);
+	sim_run(f.loop, 100);
+	assert_int_equal(store_try_grant(f.store, 1), -EAGAIN);
+	assert_int_equal(lend(&loan, 1, 1, 300 * KIB - 1), 300 * KIB - 1);
+	store_return(&loan);
+	assert_int_equal(store_try_grant(f.store, 1), -EAGAIN);
+	assert_int_equal(lend(&loan, 1, 0, 300 * KIB), 300 * KIB);
+	store_return(&loan);
+	close(store_try_grant(f.store, 1));
+	store_release(f.store, 1);
+}
+
 static void a_flipped_bit_is_not_lent(void **state ATTR_UNUSED)
 {
 	struct store_loan loan;
@@ -95,4 +115,5 @@ static void what_is_lent_stays(void **state ATTR_UNUSED)
 }
 
 TEST_MAIN(TEST_WITH(what_is_present_is_lent),
+	  TEST_WITH(what_was_lent_whole_can_be_granted),
 	  TEST_WITH(a_flipped_bit_is_not_lent), TEST_WITH(what_is_lent_stays))

@@ -107,6 +107,37 @@ static void it_is_refused_when_nobody_else_has_it(void **state ATTR_UNUSED)
 	}
 }
 
+static struct open_reply opened;
+
+static void on_open(struct rpc_pending *p, int code, const void *reply)
+{
+	assert_int_equal(code, 0);
+	assert_int_equal(p->fd, -1);
+	opened = *(const struct open_reply *)reply;
+}
+
+static void it_is_not_granted_after_a_restart(void **state ATTR_UNUSED)
+{
+	const uint64_t id = FILES - 1;
+	const struct open_request req = { .id = id, .grant = true };
+	struct rpc_pending pending = { .fd = -1 };
+	uint64_t before;
+
+	cache_all();
+	node_stop(0);
+	flip(id, 5000);
+	node_start(0);
+	opened = (struct open_reply){ .complete = true };
+	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(open), &pending, &req,
+		 on_open);
+	run(100);
+	assert_int_equal(opened.length, size_of(id));
+	assert_false(opened.complete);
+	before = fetches();
+	assert_int_equal(read_file(id), size_of(id));
+	assert_int_equal(fetches(), before + 1);
+}
+
 static struct scrub_reply scrub(bool start, uint64_t rate)
 {
 	const struct scrub_request req = { .start = start, .rate = rate };
@@ -150,4 +181,5 @@ static void a_scrub_is_called_for_and_counted(void **state ATTR_UNUSED)
 
 TEST_MAIN(TEST_WITH(it_is_fetched_again),
 	  TEST_WITH(it_is_refused_when_nobody_else_has_it),
+	  TEST_WITH(it_is_not_granted_after_a_restart),
 	  TEST_WITH(a_scrub_is_called_for_and_counted))

@@ -182,6 +182,51 @@ static void a_complete_file_is_granted(void **state ATTR_UNUSED)
 	assert_false(is_granted(1));
 }
 
+/* Files of more than what is compared at once. */
+static void after_a_restart_a_file_is_compared_and_granted(
+	void **state ATTR_UNUSED)
+{
+	struct opening o;
+
+	put_file(1, 300 * KIB);
+	put_file(2, 2 * MIB);
+	read_file(1);
+	read_file(2);
+	run(100);
+	node_stop(0);
+	node_start(0);
+	o = grant(1);
+	assert_true(o.fd >= 0 && o.reply.granted && o.reply.complete);
+	assert_int_equal(o.reply.length, 300 * KIB);
+	close(o.fd);
+	assert_true(is_granted(1));
+	o = grant(2); /* too long to wait for */
+	assert_true(o.fd < 0 && !o.reply.granted && o.reply.complete);
+	close(grant(2).fd);
+	assert_true(is_granted(2));
+}
+
+static void who_does_not_wait_is_granted_nothing(void **state ATTR_UNUSED)
+{
+	const struct open_request req = { .id = 1, .grant = true };
+	struct opening o = { .fd = -1 };
+
+	put_file(1, 300 * KIB);
+	read_file(1);
+	run(100);
+	node_stop(0);
+	node_start(0);
+	open_file(1); /* it is connected again */
+	rpc_call(f.nodes[0].client, RPC_WORKER_METHOD(open), &o.pending, &req,
+		 on_opened);
+	rpc_cancel(&o.pending);
+	run(100);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.code, -ECANCELED);
+	assert_int_equal(o.fd, -1);
+	assert_false(is_granted(1));
+}
+
 static uint64_t touched(void)
 {
 	struct store_totals t;
@@ -526,6 +571,8 @@ TEST_MAIN(TEST_WITH(an_open_tells_length_and_completeness),
 	  TEST_WITH(files_behind_one_that_is_opened_are_known),
 	  TEST_WITH(with_two_workers_only_what_is_opened_is_asked_for),
 	  TEST_WITH(a_complete_file_is_granted),
+	  TEST_WITH(after_a_restart_a_file_is_compared_and_granted),
+	  TEST_WITH(who_does_not_wait_is_granted_nothing),
 	  TEST_WITH(opens_of_what_is_held_are_wants_too),
 	  TEST_WITH(a_session_holds_a_file_once),
 	  TEST_WITH(what_a_lost_session_held_is_free),
