@@ -18,7 +18,7 @@ static void lookup_ask(struct request *r)
 	const struct lookup_request q = {
 		.parent = request_id(r),
 		.name = { r->text, strlen(r->text) },
-		.next = NEXT,
+		.next = r->fs->names_ms ? NEXT : 0,
 	};
 
 	request_call(r, RPC_MASTER_METHOD(lookup), &q);

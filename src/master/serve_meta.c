@@ -77,7 +77,6 @@ static size_t names_behind(struct master *m, const struct inode_view *v,
 		out[n] = (struct dirent){ .name = at.name,
 					  .attr = attr_of(&at) };
 		out[n].attr.version.len = 0;
-		out[n].attr.target.len = 0;
 	}
 	return n;
 }

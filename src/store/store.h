@@ -106,10 +106,10 @@ struct store_loan {
 	void *entry;
 };
 
-/* Reads and checks as store_read(), always whole chunks, but gives no bytes:
- * until store_return() they can be sent from `loan->fd`, and stay as they are,
- * evicted or not.  `req->buf` is not used.  -EAGAIN: not all of it is present.
- */
+/* Reads and checks as store_read(), always whole chunks (a file borrowed whole
+ * is checked, then), but gives no bytes: until store_return() they can be sent
+ * from `loan->fd`, and stay as they are, evicted or not.  `req->buf` is not
+ * used. -EAGAIN: not all of it is present.  -ENOENT: it cannot be read, too. */
 void store_lend(struct store *s, struct store_req *req, struct store_loan *loan,
 		store_done_fn done);
 /* Any thread. */
@@ -137,7 +137,8 @@ void store_touch(struct store *s, uint64_t file);
  * evicted or not, and nothing in it changes.
  */
 int store_grant(struct store *s, uint64_t file);
-/* The same, but it is not checked: the caller reads or borrows all of it. */
+/* The same, but it is not checked behind the caller's back, who reads or
+ * borrows all of it instead. */
 int store_try_grant(struct store *s, uint64_t file);
 void store_release(struct store *s, uint64_t file);
 

@@ -112,14 +112,17 @@ static void on_checked(struct store_req *req, ssize_t n)
 {
 	struct checker *c = container_of(req, struct checker, store);
 	struct worker *w = c->w;
+	struct store_file_state st = { 0 };
 	int fd = -1;
 
 	if (n >= 0)
 		store_return(&c->loan);
-	if (n >= 0 && !c->cancelled)
+	else /* it may have been damaged */
+		c->reply.complete =
+			!store_file_state(w->store, req->file, &st) &&
+			st.complete;
+	if (n >= 0 && !c->cancelled && !w->served)
 		fd = grant_take(w, rpc_call_session(c->call), req->file, false);
-	if (n == -ENOENT) /* it was damaged */
-		c->reply.complete = false;
 	answer(c->call, &c->reply, fd);
 	free(c);
 	worker_end(w);

@@ -15,6 +15,7 @@
 struct object {
 	char *path;
 	uint64_t size, content;
+	const char *target; /* of a link */
 };
 
 struct fake_ufs {
@@ -172,7 +173,14 @@ uint64_t fake_ufs_put(struct fake_ufs *f, const char *path, uint64_t size)
 	}
 	o->size = size;
 	o->content = ++f->last_content;
+	o->target = NULL;
 	return o->content;
+}
+
+void fake_ufs_link(struct fake_ufs *f, const char *path, const char *target)
+{
+	fake_ufs_put(f, path, strlen(target));
+	find(f, path)->target = target;
 }
 
 void fake_ufs_remove(struct fake_ufs *f, const char *path)
@@ -200,7 +208,8 @@ static void object_stat(const struct object *o, struct ufs_stat *st)
 {
 	*st = (struct ufs_stat){ .size = o->size,
 				 .mtime_ns = o->content * 1000000000,
-				 .mode = S_IFREG,
+				 .mode = o->target ? S_IFLNK : S_IFREG,
+				 .target = o->target,
 				 .uid = UINT32_MAX,
 				 .gid = UINT32_MAX };
 	set_version(&st->version, o->content);

@@ -43,6 +43,8 @@ int fake_ufs_open(struct ufs **out, const struct ufs_env *env, const char *uri,
 
 /* Puts an object, new or in place of another; its content. */
 uint64_t fake_ufs_put(struct fake_ufs *f, const char *path, uint64_t size);
+/* The same, a symbolic link; the target stays the caller's. */
+void fake_ufs_link(struct fake_ufs *f, const char *path, const char *target);
 void fake_ufs_remove(struct fake_ufs *f, const char *path);
 /* The content under this path and its size; 0: no object. */
 uint64_t fake_ufs_content(const struct fake_ufs *f, const char *path,

@@ -32,9 +32,13 @@ static void on_lookup_more(struct rpc_pending *p, int code, const void *reply)
 
 	for (i = 0; !code && i < r->next.n; i++) {
 		d = &r->next.at[i];
-		n += (size_t)snprintf(f.text + n, sizeof(f.text) - n, "%.*s,",
+		n += (size_t)snprintf(f.text + n, sizeof(f.text) - n, ",%.*s",
 				      (int)d->name.len,
 				      (const char *)d->name.ptr);
+		if (S_ISLNK(d->attr.mode))
+			n += (size_t)snprintf(f.text + n, sizeof(f.text) - n,
+					      ">%.*s", (int)d->attr.target.len,
+					      (const char *)d->attr.target.ptr);
 		f.ids[i] = d->attr.id;
 		assert_int_equal(d->attr.version.len, 0);
 	}
@@ -92,7 +96,7 @@ static void a_name_is_told_with_those_behind_it(void **state ATTR_UNUSED)
 	fake_ufs_put(f.bucket, "d/a", 1);
 	fake_ufs_put(f.bucket, "d/b", 22);
 	fake_ufs_put(f.bucket, "d/c/x", 3);
-	fake_ufs_put(f.bucket, "d/e", 4);
+	fake_ufs_link(f.bucket, "d/e", "some/where");
 	fake_ufs_put(f.bucket, "z", 5);
 	assert_int_equal(mount("/data"), 0);
 	assert_int_equal(stat_path("/data/d", false), 0);
@@ -100,11 +104,10 @@ static void a_name_is_told_with_those_behind_it(void **state ATTR_UNUSED)
 	assert_string_equal(behind(dir, "a", 9), "");
 	assert_int_equal(list("/data/d"), 0);
 	assert_string_equal(behind(dir, "a", 0), "");
-	assert_string_equal(behind(dir, "a", 2), "b,c,");
+	assert_string_equal(behind(dir, "a", 2), ",b,c");
 	b = f.ids[0];
-	assert_string_equal(behind(dir, "a", UINT32_MAX), "b,c,e,");
+	assert_string_equal(behind(dir, "a", UINT32_MAX), ",b,c,e>some/where");
 	assert_string_equal(behind(dir, "e", 9), "");
-	assert_int_equal(f.length, 4);
 	assert_int_equal(lookup(dir, "b"), 0);
 	assert_int_equal(f.id, b);
 	assert_int_equal(f.length, 22);
