@@ -3,8 +3,10 @@
 import argparse
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -12,6 +14,7 @@ import botocore.exceptions
 import pytest
 
 import acached
+import apart
 import data
 import runner
 from readtree import compare_all
@@ -205,6 +208,56 @@ def test_a_cluster_leaves_nothing_behind(clusters):
     subprocess.run(["mount", "-t", "tmpfs", "none", c.mountpoint], check=True)
     c.destroy()
     assert not c.pids() and not acached.mounts_below(c.dir)
+
+
+APART = os.path.join(acached.HERE, "apart.py")
+
+
+@pytest.fixture
+def where(workdir):
+    """A directory, where something can run apart."""
+    if apart.missing():
+        pytest.skip(apart.missing())
+    return workdir
+
+
+def test_what_runs_apart_answers_as_it_would_here(where):
+    p = subprocess.run([sys.executable, APART, "sh", "-c",
+                        'echo "$1"; exit 7', "sh", "a word"],
+                       capture_output=True, text=True, timeout=60)
+    assert (p.stdout, p.returncode) == ("a word\n", 7), p
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_is_left_of_what_ran_apart_and_was_killed(where, number):
+    env = dict(os.environ, **{acached.MARK: where})
+    script = 'mount -t tmpfs mine "$1" && ip netns add mine && ' \
+        "(setsid sleep 300 &); sleep 300 & echo ready; wait"
+    p = subprocess.Popen([sys.executable, APART, "sh", "-c", script, "sh",
+                          where], env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        assert p.stdout.readline() == "ready\n"
+        assert len(acached.marked(where)) > 2
+        assert not acached.mounts_below(where)
+        assert not os.path.exists("/run/netns/mine")
+    finally:
+        p.send_signal(number)
+        p.wait(30)
+    acached.wait_for("the end of all processes",
+                     lambda: not acached.marked(where))
+
+
+def test_what_runs_apart_sees_no_dead_mountpoint(where, clusters):
+    c = clusters()
+    c.start()
+    c.kill_tree()
+    acached.wait_for("a dead mountpoint",
+                     lambda: not os.access(c.mountpoint, os.F_OK))
+    p = subprocess.run([sys.executable, APART, "cat", "/proc/mounts"],
+                       capture_output=True, text=True, timeout=60)
+    assert p.returncode == 0 and "/proc" in p.stdout
+    assert c.mountpoint not in p.stdout
+    assert acached.is_mounted(c.mountpoint)  # here it is as it was
 
 
 def test_a_file_formatted_otherwise_is_seen(workdir, monkeypatch):
