@@ -10,12 +10,15 @@ enum {
 	FIRST = 2,      /* lookups before a listing */
 	FACTOR = 8,     /* as many again before the next one */
 	PAGES_EACH = 4, /* of a listing for each lookup */
+	BESIDE = 8,     /* directories, after the first */
 };
 
 struct looked {
 	struct list link;
 	uint64_t dir, since_ms;
 	unsigned lookups, next;
+	unsigned worth; /* directories in it that were listed for lookups */
+	bool listed;
 };
 
 void interest_init(struct interest *i)
@@ -38,35 +41,48 @@ void interest_close(struct interest *i)
 	map_close(&i->by_dir);
 }
 
-static struct looked *find(struct interest *i, uint64_t dir)
+static struct looked *find(struct interest *i, uint64_t dir, uint64_t now_ms)
 {
 	struct looked *d = map_get(&i->by_dir, dir);
 
-	if (d)
-		return d;
-	if (i->by_dir.used == MAX_DIRS)
-		forget(i, list_entry(i->by_age.next, struct looked, link));
-	d = mem_alloc(sizeof(*d));
-	d->dir = dir;
-	d->next = FIRST;
-	map_put(&i->by_dir, dir, d);
+	if (d && now_ms - d->since_ms >= FORGET_MS) {
+		forget(i, d);
+		d = NULL;
+	}
+	if (d) {
+		list_remove(&d->link);
+	} else {
+		if (i->by_dir.used == MAX_DIRS)
+			forget(i, list_entry(i->by_age.next, struct looked,
+					     link));
+		d = mem_alloc(sizeof(*d));
+		d->dir = dir;
+		d->next = FIRST;
+		map_put(&i->by_dir, dir, d);
+	}
+	d->since_ms = now_ms;
 	list_push_back(&i->by_age, &d->link);
 	return d;
 }
 
 unsigned interest_note(struct interest *i, uint64_t dir, uint64_t now_ms)
 {
-	struct looked *d = find(i, dir);
+	struct looked *d = find(i, dir, now_ms);
 
-	if (d->lookups && now_ms - d->since_ms >= FORGET_MS) {
-		d->lookups = 0;
-		d->next = FIRST;
-	}
-	d->since_ms = now_ms;
-	list_remove(&d->link);
-	list_push_back(&i->by_age, &d->link);
 	if (++d->lookups < d->next)
 		return 0;
 	d->next *= FACTOR;
 	return d->lookups * PAGES_EACH;
+}
+
+unsigned interest_listed(struct interest *i, uint64_t dir, uint64_t parent,
+			 uint64_t now_ms)
+{
+	struct looked *d = map_get(&i->by_dir, dir);
+
+	if (!d || d->listed || d->lookups < FIRST ||
+	    now_ms - d->since_ms >= FORGET_MS)
+		return 0;
+	d->listed = true;
+	return find(i, parent, now_ms)->worth++ ? BESIDE : 0;
 }

@@ -7,6 +7,10 @@
  * did not reach the end, a longer one.  Listings never cost more requests than
  * the lookups did, times PAGES_EACH.
  *
+ * Where that came to its end in one directory after the other, those beside them
+ * are probably next, and BESIDE of them are worth as much before anyone looks
+ * into them.
+ *
  * Decides only.  What is not looked into for a minute is forgotten, and what
  * was looked into first where there are many directories.
  */
@@ -28,3 +32,8 @@ void interest_close(struct interest *i);
 /* A name was looked up in `dir`, which is not known in full.  How many pages of
  * a listing that is worth now; 0: none. */
 unsigned interest_note(struct interest *i, uint64_t dir, uint64_t now_ms);
+
+/* `dir`, which lies in `parent`, was listed to its end.  How many directories
+ * beside it are now worth a listing as long as that; 0: none. */
+unsigned interest_listed(struct interest *i, uint64_t dir, uint64_t parent,
+			 uint64_t now_ms);

@@ -25,6 +25,7 @@ struct listing {
 	uint32_t mount;      /* that is asked */
 	unsigned journalled; /* records on their way */
 	unsigned pages;      /* that may come yet */
+	unsigned taken;      /* that have come */
 	size_t skipped;      /* names that cannot be shown */
 	size_t at;           /* entries of the page that are done */
 	bool paged;          /* there is a page that is not done */
@@ -104,6 +105,8 @@ static void end(struct listing *g)
 		map_close(&g->seen[i]);
 	loader_tell(&g->waiters, g->code, &g->err);
 	list_again(g);
+	if (!g->code)
+		loader_listed(g->l, g->dir, g->taken);
 	free(g);
 }
 
@@ -210,6 +213,7 @@ static void take_page(struct listing *g)
 		skipped_set(&g->l->skipped, g->dir, g->skipped);
 	g->paged = true;
 	g->at = 0;
+	g->taken++;
 	if (g->pages && g->pages != UINT_MAX)
 		g->pages--;
 	if (!g->pages && g->req.more)

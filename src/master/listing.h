@@ -41,4 +41,6 @@ void loader_doubt(struct loader *l, uint64_t dir);
  * its answer.  Then listing_go_on() is called after it. */
 bool loader_is_late(struct loader *l, uint64_t dir);
 void listing_go_on(struct loader *l, uint64_t dir);
+/* All of it is known now, from so many pages. */
+void loader_listed(struct loader *l, uint64_t dir, unsigned pages);
 void loader_tell(struct list *waiters, int code, const struct err *err);

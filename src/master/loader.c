@@ -7,7 +7,10 @@
 
 #include "base/mem.h"
 
-enum { ASKS = 3 }; /* that pages may overtake */
+enum {
+	ASKS = 3,     /* that pages may overtake */
+	BESIDE = 1000 /* names that are looked at for directories to list */
+};
 
 struct statting {
 	struct loader *l;
@@ -343,6 +346,41 @@ static void note_interest(struct loader *l, uint64_t dir, const void *name,
 	pages = interest_note(&l->interest, dir, loop_now_ms(l->o.loop));
 	if (pages)
 		listing_begin(l, dir, pages);
+}
+
+/* The next `n` directories beside this one that are not known in full, round
+ * and round. */
+static void list_beside(struct loader *l, const struct inode_view *dir,
+			unsigned n, unsigned pages)
+{
+	struct inode_view v = { .id = dir->id };
+	unsigned i;
+	int rv;
+
+	for (i = 0; n && i < BESIDE; i++) {
+		rv = namespace_next(tree(l), dir->parent, v.id, &v);
+		if (rv == -ENOENT)
+			v.id = 0;
+		if (v.id == dir->id || (rv && rv != -ENOENT))
+			return;
+		if (rv || !S_ISDIR(v.mode) || v.complete_ms ||
+		    v.mount != dir->mount || map_get(&l->listings, v.id))
+			continue;
+		listing_begin(l, v.id, pages);
+		n--;
+	}
+}
+
+void loader_listed(struct loader *l, uint64_t dir, unsigned pages)
+{
+	struct inode_view v;
+	unsigned n;
+
+	if (namespace_get(tree(l), dir, &v) || v.is_mount_point)
+		return;
+	n = interest_listed(&l->interest, dir, v.parent,
+			    loop_now_ms(l->o.loop));
+	list_beside(l, &v, n, 2 * pages);
 }
 
 bool loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,

@@ -55,7 +55,40 @@ static void directories_that_were_first_are_forgotten(void **state ATTR_UNUSED)
 	assert_int_equal(interest_note(&i, 1, 0), 0);
 }
 
+/* Two lookups, and the listing that they were worth. */
+static unsigned beside(uint64_t dir, uint64_t parent, uint64_t now_ms)
+{
+	assert_int_equal(interest_note(&i, dir, now_ms), 0);
+	assert_int_equal(interest_listed(&i, dir, parent, now_ms), 0);
+	assert_int_equal(interest_note(&i, dir, now_ms), 8);
+	return interest_listed(&i, dir, parent, now_ms);
+}
+
+static void after_a_second_directory_those_beside_it_are_worth_a_listing(
+	void **state ATTR_UNUSED)
+{
+	assert_int_equal(beside(11, 1, 0), 0);
+	assert_int_equal(beside(21, 2, 0), 0); /* of another parent */
+	assert_int_equal(beside(12, 1, 0), 8);
+	assert_int_equal(interest_listed(&i, 12, 1, 0), 0); /* again */
+	assert_int_equal(interest_listed(&i, 13, 1, 0), 0); /* not looked into */
+	assert_int_equal(beside(14, 1, 0), 8);
+}
+
+static void a_minute_later_nothing_is_worth_it(void **state ATTR_UNUSED)
+{
+	assert_int_equal(beside(11, 1, 0), 0);
+	assert_int_equal(interest_note(&i, 12, 0), 0);
+	assert_int_equal(interest_note(&i, 12, 0), 8);
+	assert_int_equal(interest_listed(&i, 12, 1, 60000), 0);
+	assert_int_equal(beside(13, 1, 60000), 0);
+	assert_int_equal(beside(14, 1, 60000), 8);
+}
+
 TEST_MAIN(TEST_WITH(a_few_lookups_are_worth_a_listing),
 	  TEST_WITH(many_more_are_worth_a_longer_one),
+	  TEST_WITH(
+		  after_a_second_directory_those_beside_it_are_worth_a_listing),
+	  TEST_WITH(a_minute_later_nothing_is_worth_it),
 	  TEST_WITH(an_hour_later_it_begins_anew),
 	  TEST_WITH(directories_that_were_first_are_forgotten))

@@ -304,6 +304,84 @@ static void a_large_directory_is_not_listed_by_the_way(void **state ATTR_UNUSED)
 	assert_int_equal(f.n, 200);
 }
 
+/* Files of /data/p/N, of which each directory has three. */
+static void look_into(int dir, int from, int to)
+{
+	char path[32];
+	int i;
+
+	for (i = from; i <= to; i++) {
+		snprintf(path, sizeof(path), "/data/p/%02d/%d", dir, i);
+		assert_int_equal(stat_path(path, false), 0);
+		assert_int_equal(f.length, i);
+	}
+	sim_run(f.loop, 1000);
+}
+
+static void put_directories(int n)
+{
+	char path[32];
+	int i, k;
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < 3; k++) {
+			snprintf(path, sizeof(path), "p/%02d/%d", i, k);
+			fake_ufs_put(f.bucket, path, (uint64_t)k);
+		}
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(list("/data/p"), 0);
+}
+
+static void those_beside_two_directories_are_listed(void **state ATTR_UNUSED)
+{
+	uint64_t lists, stats;
+	int i;
+
+	put_directories(12);
+	lists = n_lists();
+	look_into(3, 0, 1);
+	assert_int_equal(n_lists(), lists + 1);
+	look_into(7, 0, 1);
+	assert_int_equal(n_lists(), lists + 2 + 8);
+	stats = n_stats();
+	for (i = 0; i < 12; i++)
+		look_into(i, 2, 2);
+	assert_int_equal(n_stats(), stats + 2);
+	assert_int_equal(n_lists(), lists + 2 + 8);
+}
+
+static void files_and_mounts_are_not_listed_beside(void **state ATTR_UNUSED)
+{
+	uint64_t lists;
+
+	fake_ufs_put(f.bucket, "p/file", 1);
+	put_directories(3);
+	assert_int_equal(mount("/data/p/mount"), 0);
+	lists = n_lists();
+	look_into(0, 0, 1);
+	look_into(1, 0, 1);
+	assert_int_equal(n_lists(), lists + 3);
+}
+
+static void a_listing_beside_ends_where_it_is_long(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults small = { .page = 3 };
+	uint64_t lists;
+	char path[32];
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		snprintf(path, sizeof(path), "p/02/x%d", i);
+		fake_ufs_put(f.bucket, path, 1);
+	}
+	put_directories(3);
+	fake_ufs_set(f.bucket, &small);
+	lists = n_lists();
+	look_into(0, 0, 1);
+	look_into(1, 0, 1);
+	assert_int_equal(n_lists(), lists + 2 + 2);
+}
+
 /* A listing that was given up leaves no trace: what is asked for by itself is
  * what it was found to be. */
 static void a_directory_becomes_a_file_after_a_listing_that_was_given_up(
@@ -381,4 +459,7 @@ TEST_MAIN(
 	TEST_WITH(a_refresh_of_a_name_sees_what_came_before_it),
 	TEST_WITH(names_one_after_the_other_make_a_listing),
 	TEST_WITH(a_large_directory_is_not_listed_by_the_way),
+	TEST_WITH(those_beside_two_directories_are_listed),
+	TEST_WITH(files_and_mounts_are_not_listed_beside),
+	TEST_WITH(a_listing_beside_ends_where_it_is_long),
 	TEST_WITH(a_directory_becomes_a_file_after_a_listing_that_was_given_up))
