@@ -53,8 +53,8 @@ static struct looked *find(struct interest *i, uint64_t dir, uint64_t now_ms)
 		list_remove(&d->link);
 	} else {
 		if (i->by_dir.used == MAX_DIRS)
-			forget(i, list_entry(i->by_age.next, struct looked,
-					     link));
+			forget(i,
+			       list_entry(i->by_age.next, struct looked, link));
 		d = mem_alloc(sizeof(*d));
 		d->dir = dir;
 		d->next = FIRST;

@@ -7,9 +7,9 @@
  * did not reach the end, a longer one.  Listings never cost more requests than
  * the lookups did, times PAGES_EACH.
  *
- * Where that came to its end in one directory after the other, those beside them
- * are probably next, and BESIDE of them are worth as much before anyone looks
- * into them.
+ * Where that came to its end in one directory after the other, those beside
+ * them are probably next, and on top of that BESIDE of them are worth as much
+ * before anyone looks into them.
  *
  * Decides only.  What is not looked into for a minute is forgotten, and what
  * was looked into first where there are many directories.

@@ -125,6 +125,7 @@ static void on_applied(struct journal_req *req,
 	struct listing *g = n->g;
 
 	free(n);
+	loader_learned(g->l, g->dir);
 	g->journalled--;
 	if (res->code)
 		fail(g, res->code, err_text(res->code));

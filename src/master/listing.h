@@ -37,6 +37,8 @@ bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount);
  * that are being asked for are asked for once more, those on their way into the
  * journal are noted. */
 void loader_doubt(struct loader *l, uint64_t dir);
+/* Names of it have become known: who waits for one of them is told. */
+void loader_learned(struct loader *l, uint64_t dir);
 /* Whether a name of it has been asked for so often that no page may come before
  * its answer.  Then listing_go_on() is called after it. */
 bool loader_is_late(struct loader *l, uint64_t dir);

@@ -24,6 +24,8 @@ struct statting {
 	int code;
 	uint64_t asked; /* its place among all requests */
 	unsigned asks;
+	bool unknown;  /* until now: a page that has it is an answer */
+	bool told;     /* what a page said */
 	bool doubtful; /* to be asked again */
 	bool journalled;
 	size_t len;
@@ -100,12 +102,15 @@ bool loader_remounted(const struct loader *l, uint64_t dir, uint32_t mount)
 /* For those who came when it had been asked for, and want nothing older. */
 static void stat_again(struct statting *s)
 {
+	struct statting *next;
 	struct loader_wait *w;
 	struct list *link;
 
 	while ((link = list_pop_front(&s->late))) {
 		w = list_entry(link, struct loader_wait, link);
 		loader_stat(s->l, s->dir, s->name, s->len, false, w, w->done);
+		next = map_get(&s->l->stats, s->hash);
+		next->unknown = false;
 	}
 }
 
@@ -241,7 +246,9 @@ static void on_stat(struct storage_req *req)
 
 	bool absent = req->code == -ENOENT || req->code == -ENOTDIR;
 
-	if (loader_remounted(s->l, s->dir, s->mount)) {
+	if (s->told) {
+		stat_end(s, 0);
+	} else if (loader_remounted(s->l, s->dir, s->mount)) {
 		stat_end(s, -ESTALE);
 	} else if (req->code && !absent) {
 		s->err = req->err;
@@ -294,6 +301,29 @@ void loader_doubt(struct loader *l, uint64_t dir)
 		else if (s->dir == dir)
 			s->doubtful = true;
 	}
+}
+
+void loader_learned(struct loader *l, uint64_t dir)
+{
+	const struct err none = { 0 };
+	struct map_slot *slot;
+	struct inode_view v;
+	struct list known;
+	struct statting *s;
+	struct list *link;
+	size_t at = 0;
+
+	list_init(&known);
+	while ((slot = map_next(&l->stats, &at))) {
+		s = slot->value;
+		if (s->dir != dir || !s->unknown || s->journalled || s->told ||
+		    namespace_child(tree(l), dir, s->name, s->len, &v))
+			continue;
+		s->told = true;
+		while ((link = list_pop_front(&s->waiters)))
+			list_push_back(&known, link);
+	}
+	loader_tell(&known, 0, &none);
 }
 
 bool loader_is_late(struct loader *l, uint64_t dir)
@@ -390,6 +420,7 @@ bool loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 {
 	uint64_t hash = negative_hash(dir, name, len);
 	struct statting *s = map_get(&l->stats, hash);
+	struct inode_view v;
 
 	w->done = done;
 	if (s && is_of(s, dir, name, len)) {
@@ -400,6 +431,8 @@ bool loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 	list_push_back(&s->waiters, &w->link);
 	if (!map_get(&l->stats, hash))
 		map_put(&l->stats, hash, s);
+	s->unknown = !fresh &&
+		     namespace_child(tree(l), dir, name, len, &v) == -ENOENT;
 	note_interest(l, dir, name, len);
 	ask(s);
 	return false;

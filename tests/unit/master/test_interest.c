@@ -71,7 +71,8 @@ static void after_a_second_directory_those_beside_it_are_worth_a_listing(
 	assert_int_equal(beside(21, 2, 0), 0); /* of another parent */
 	assert_int_equal(beside(12, 1, 0), 8);
 	assert_int_equal(interest_listed(&i, 12, 1, 0), 0); /* again */
-	assert_int_equal(interest_listed(&i, 13, 1, 0), 0); /* not looked into */
+	assert_int_equal(interest_listed(&i, 13, 1, 0),
+			 0); /* not looked into */
 	assert_int_equal(beside(14, 1, 0), 8);
 }
 
@@ -85,10 +86,10 @@ static void a_minute_later_nothing_is_worth_it(void **state ATTR_UNUSED)
 	assert_int_equal(beside(14, 1, 60000), 8);
 }
 
-TEST_MAIN(TEST_WITH(a_few_lookups_are_worth_a_listing),
-	  TEST_WITH(many_more_are_worth_a_longer_one),
-	  TEST_WITH(
-		  after_a_second_directory_those_beside_it_are_worth_a_listing),
-	  TEST_WITH(a_minute_later_nothing_is_worth_it),
-	  TEST_WITH(an_hour_later_it_begins_anew),
-	  TEST_WITH(directories_that_were_first_are_forgotten))
+TEST_MAIN(
+	TEST_WITH(a_few_lookups_are_worth_a_listing),
+	TEST_WITH(many_more_are_worth_a_longer_one),
+	TEST_WITH(after_a_second_directory_those_beside_it_are_worth_a_listing),
+	TEST_WITH(a_minute_later_nothing_is_worth_it),
+	TEST_WITH(an_hour_later_it_begins_anew),
+	TEST_WITH(directories_that_were_first_are_forgotten))

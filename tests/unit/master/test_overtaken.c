@@ -251,6 +251,87 @@ static void a_lookup_waits_for_few_pages_of_a_listing(void **state ATTR_UNUSED)
 	assert_int_equal(f.n, 200);
 }
 
+/* A lookup of /data/d whose answer travels while a page comes that has it. */
+static void look_while_listed(bool refresh)
+{
+	const struct fake_ufs_faults slow = { .list_back_ms = 50,
+					      .stat_back_ms = 500 };
+	const struct stat_request look = { bytes("/data/d"), refresh };
+	const struct list_request all = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	static struct rpc_pending p[2];
+
+	p[0] = p[1] = (struct rpc_pending){ .fd = -1 };
+	fake_ufs_put(f.bucket, "d", 1);
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[0], &look, on_stat);
+	sim_run(f.loop, 20);
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[1], &all, on_list);
+	sim_run(f.loop, 20);
+	fake_ufs_put(f.bucket, "d", 77); /* what was found travels yet */
+	f.length = 0;
+	sim_run(f.loop, 100);
+}
+
+static void a_page_answers_a_lookup_that_waits(void **state ATTR_UNUSED)
+{
+	uint64_t stats = n_stats();
+
+	look_while_listed(false);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(f.length, 1);
+	sim_run(f.loop, 2000);
+	assert_int_equal(n_stats(), stats + 1);
+	assert_int_equal(stat_path("/data/d", true), 0);
+	assert_int_equal(f.length, 77);
+}
+
+static void but_not_one_that_wants_what_is_there_now(void **state ATTR_UNUSED)
+{
+	look_while_listed(true);
+	assert_int_equal(f.calls, 1); /* the listing's */
+	assert_int_equal(f.length, 0);
+	sim_run(f.loop, 2000);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(f.length, 77);
+}
+
+/* It waits for the answer of an older one, which fails, and asks then: the page
+ * was asked for before it came. */
+static void nor_one_that_waited_for_another(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults late = { .min_ms = 100, .max_ms = 100 };
+	const struct fake_ufs_faults back = { .list_back_ms = 300,
+					      .stat_back_ms = 500 };
+	const struct stat_request look[2] = { { bytes("/data/d"), false },
+					      { bytes("/data/d"), true } };
+	const struct list_request all = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	struct rpc_pending p[3] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 } };
+
+	fake_ufs_put(f.bucket, "d", 1);
+	assert_int_equal(mount("/data"), 0);
+	fake_ufs_set(f.bucket, &late);
+	fake_ufs_fail(f.bucket, 0, 1, -EIO);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[0], &look[0], on_stat);
+	sim_run(f.loop, 20);
+	fake_ufs_set(f.bucket, &back);
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[1], &all, on_list);
+	sim_run(f.loop, 20);
+	fake_ufs_put(f.bucket, "d", 77); /* what was found travels yet */
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[2], &look[1], on_stat);
+	sim_run(f.loop, 200);
+	assert_int_equal(f.calls, 1); /* the first one's */
+	sim_run(f.loop, 2000);
+	assert_int_equal(f.calls, 3);
+	assert_int_equal(f.length, 77);
+}
+
 TEST_MAIN(TEST_WITH(an_older_page_takes_nothing_back),
 	  TEST_WITH(a_refresh_is_not_undone_by_an_older_lookup),
 	  TEST_WITH(a_later_page_is_not_undone_by_a_lookup_on_its_way),
@@ -258,6 +339,9 @@ TEST_MAIN(TEST_WITH(an_older_page_takes_nothing_back),
 	  TEST_WITH(a_page_of_a_first_listing_neither),
 	  TEST_WITH(a_page_that_lacks_a_name_neither),
 	  TEST_WITH(a_lookup_waits_for_few_pages_of_a_listing),
+	  TEST_WITH(a_page_answers_a_lookup_that_waits),
+	  TEST_WITH(but_not_one_that_wants_what_is_there_now),
+	  TEST_WITH(nor_one_that_waited_for_another),
 	  TEST_WITH(a_refresh_that_has_ended_is_not_undone),
 	  TEST_WITH(a_later_refresh_neither),
 	  TEST_WITH(an_older_page_of_a_refresh_neither))

@@ -232,6 +232,33 @@ static void a_second_suspicion_asks_only_while_the_version_is_known(
 	assert_int_equal(f.length, 20);
 }
 
+static void a_page_that_travels_says_nothing_of_a_suspect(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .list_back_ms = 100,
+					      .stat_back_ms = 500 };
+	const struct list_request all = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
+	struct suspect_request req;
+
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/x", false), 0);
+	req.id = f.id;
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	f.flag = false;
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[0], &all, on_list);
+	sim_run(f.loop, 50);
+	fake_ufs_put(f.bucket, "x", 77); /* what was found travels yet */
+	rpc_call(f.client, RPC_MASTER_METHOD(suspect), &p[1], &req, on_suspect);
+	sim_run(f.loop, 3000);
+	assert_int_equal(f.calls, 2);
+	assert_true(f.flag);
+}
+
 static void a_refresh_of_a_name_sees_what_came_before_it(
 	void **state ATTR_UNUSED)
 {
@@ -456,6 +483,7 @@ TEST_MAIN(
 	TEST_WITH(a_changed_object_is_a_new_version),
 	TEST_WITH(a_suspect_is_looked_at_again),
 	TEST_WITH(a_second_suspicion_asks_only_while_the_version_is_known),
+	TEST_WITH(a_page_that_travels_says_nothing_of_a_suspect),
 	TEST_WITH(a_refresh_of_a_name_sees_what_came_before_it),
 	TEST_WITH(names_one_after_the_other_make_a_listing),
 	TEST_WITH(a_large_directory_is_not_listed_by_the_way),
