@@ -18,7 +18,7 @@ struct looked {
 	uint64_t dir, since_ms;
 	unsigned lookups, next;
 	unsigned worth; /* directories in it that were listed for lookups */
-	bool listed;
+	bool listed, tried;
 };
 
 void interest_init(struct interest *i)
@@ -85,4 +85,13 @@ unsigned interest_listed(struct interest *i, uint64_t dir, uint64_t parent,
 		return 0;
 	d->listed = true;
 	return find(i, parent, now_ms)->worth++ ? BESIDE : 0;
+}
+
+bool interest_try(struct interest *i, uint64_t dir, uint64_t now_ms)
+{
+	struct looked *d = find(i, dir, now_ms);
+	bool first = !d->tried;
+
+	d->tried = true;
+	return first;
 }

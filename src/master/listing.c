@@ -375,6 +375,7 @@ static void start(struct listing *g, unsigned pages)
 	struct inode_view v;
 	struct storage *s;
 
+	loader_doubt(l, g->dir);
 	g->pages = pages;
 	g->code = loader_storage(l, g->dir, path, &g->mount, &s, &g->err);
 	if (g->code) {
@@ -415,7 +416,6 @@ void loader_list(struct loader *l, uint64_t dir, bool fresh,
 		return;
 	}
 	g = listing_new(l, dir);
-	loader_doubt(l, dir);
 	list_push_back(&g->waiters, &w->link);
 	start(g, UINT_MAX);
 }

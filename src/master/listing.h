@@ -9,9 +9,9 @@
  *
  * A name that was asked for by itself after the page was is newer than the
  * page, which says nothing of it then.  One whose answer is on its way when the
- * page comes, or when the listing begins, may be older, and is asked for again;
- * a listing waits for a name that it has overtaken again and again.  For
- * loader.c; master's loop.
+ * page comes, or when the listing begins, may be older, and is asked for again,
+ * unless the page has what nobody knew and answers it; a listing waits for a
+ * name that it has overtaken again and again.  For loader.c; master's loop.
  */
 #pragma once
 

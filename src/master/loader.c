@@ -8,8 +8,9 @@
 #include "base/mem.h"
 
 enum {
-	ASKS = 3,     /* that pages may overtake */
-	BESIDE = 1000 /* names that are looked at for directories to list */
+	ASKS = 3,        /* that pages may overtake */
+	BESIDE = 1000,   /* names that are looked at for directories to list */
+	BESIDE_PAGES = 8 /* of each of them at most */
 };
 
 struct statting {
@@ -234,7 +235,6 @@ static void ask(struct statting *s);
  * that is older may come after it. */
 static void ask_again(struct statting *s)
 {
-	s->doubtful = false;
 	storage_req_close(&s->req);
 	s->err = (struct err){ 0 };
 	ask(s);
@@ -281,6 +281,7 @@ static void ask(struct statting *s)
 		return;
 	}
 	l->n_stats++;
+	s->doubtful = false;
 	s->asks++;
 	s->asked = ++l->n_asked;
 	full = mem_printf("%s%s%s", path, path[0] ? "/" : "", s->name);
@@ -334,7 +335,7 @@ bool loader_is_late(struct loader *l, uint64_t dir)
 
 	while ((slot = map_next(&l->stats, &at))) {
 		s = slot->value;
-		if (s->dir == dir && s->asks > ASKS)
+		if (s->dir == dir && s->asks > ASKS && !s->told)
 			return true;
 	}
 	return false;
@@ -383,6 +384,7 @@ static void note_interest(struct loader *l, uint64_t dir, const void *name,
 static void list_beside(struct loader *l, const struct inode_view *dir,
 			unsigned n, unsigned pages)
 {
+	const uint64_t now_ms = loop_now_ms(l->o.loop);
 	struct inode_view v = { .id = dir->id };
 	unsigned i;
 	int rv;
@@ -394,7 +396,8 @@ static void list_beside(struct loader *l, const struct inode_view *dir,
 		if (v.id == dir->id || (rv && rv != -ENOENT))
 			return;
 		if (rv || !S_ISDIR(v.mode) || v.complete_ms ||
-		    v.mount != dir->mount || map_get(&l->listings, v.id))
+		    v.mount != dir->mount || map_get(&l->listings, v.id) ||
+		    !interest_try(&l->interest, v.id, now_ms))
 			continue;
 		listing_begin(l, v.id, pages);
 		n--;
@@ -410,7 +413,8 @@ void loader_listed(struct loader *l, uint64_t dir, unsigned pages)
 		return;
 	n = interest_listed(&l->interest, dir, v.parent,
 			    loop_now_ms(l->o.loop));
-	list_beside(l, &v, n, 2 * pages);
+	pages *= 2;
+	list_beside(l, &v, n, pages < BESIDE_PAGES ? pages : BESIDE_PAGES);
 }
 
 bool loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
@@ -424,6 +428,7 @@ bool loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 
 	w->done = done;
 	if (s && is_of(s, dir, name, len)) {
+		fresh |= s->told; /* nobody looks at its answer */
 		list_push_back(fresh ? &s->late : &s->waiters, &w->link);
 		return !fresh;
 	}

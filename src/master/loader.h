@@ -57,9 +57,10 @@ void loader_list(struct loader *l, uint64_t dir, bool fresh,
 		 void (*done)(struct loader_wait *w, int code,
 			      const struct err *err));
 
-/* Asks for one name and journals the answer.  0: it is there, and the
- * namespace knows; -ENOENT: it is not.  Joins a request under way (true), or
- * with `fresh` waits for it to end and joins the next one. */
+/* Asks for one name and journals the answer, unless a page of a listing has it
+ * first.  0: it is there, and the namespace knows; -ENOENT: it is not.  Joins a
+ * request under way (true), or with `fresh`, or where a page has answered that,
+ * waits for it to end and joins the next one. */
 bool loader_stat(struct loader *l, uint64_t dir, const void *name, size_t len,
 		 bool fresh, struct loader_wait *w,
 		 void (*done)(struct loader_wait *w, int code,

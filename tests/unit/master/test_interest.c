@@ -86,10 +86,19 @@ static void a_minute_later_nothing_is_worth_it(void **state ATTR_UNUSED)
 	assert_int_equal(beside(14, 1, 60000), 8);
 }
 
+static void one_beside_is_tried_once(void **state ATTR_UNUSED)
+{
+	assert_true(interest_try(&i, 1, 0));
+	assert_true(interest_try(&i, 2, 0));
+	assert_false(interest_try(&i, 1, 59999));
+	assert_true(interest_try(&i, 2, 60000));
+}
+
 TEST_MAIN(
 	TEST_WITH(a_few_lookups_are_worth_a_listing),
 	TEST_WITH(many_more_are_worth_a_longer_one),
 	TEST_WITH(after_a_second_directory_those_beside_it_are_worth_a_listing),
 	TEST_WITH(a_minute_later_nothing_is_worth_it),
+	TEST_WITH(one_beside_is_tried_once),
 	TEST_WITH(an_hour_later_it_begins_anew),
 	TEST_WITH(directories_that_were_first_are_forgotten))

@@ -332,6 +332,36 @@ static void nor_one_that_waited_for_another(void **state ATTR_UNUSED)
 	assert_int_equal(f.length, 77);
 }
 
+/* Two lookups, of which the second begins a listing, while what the first found
+ * travels. */
+static void a_listing_by_the_way_is_not_undone_either(void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .list_back_ms = 300,
+					      .stat_back_ms = 100 };
+	const struct stat_request look[2] = { { bytes("/data/a/gone"), false },
+					      { bytes("/data/a/x"), false } };
+	struct rpc_pending p[2] = { { .fd = -1 }, { .fd = -1 } };
+	uint64_t lists;
+
+	fake_ufs_put(f.bucket, "a/gone", 1);
+	fake_ufs_put(f.bucket, "a/x", 1);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data/a", false), 0);
+	lists = n_lists();
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[0], &look[0], on_stat);
+	sim_run(f.loop, 20);
+	fake_ufs_remove(f.bucket, "a/gone"); /* what was found travels yet */
+	rpc_call(f.client, RPC_MASTER_METHOD(stat), &p[1], &look[1], on_stat);
+	sim_run(f.loop, 1000);
+	assert_int_equal(f.calls, 2);
+	assert_int_equal(n_lists(), lists + 1);
+	assert_int_equal(stat_path("/data/a/gone", false), -ENOENT);
+	assert_int_equal(list("/data/a"), 0);
+	assert_int_equal(f.n, 1);
+}
+
 TEST_MAIN(TEST_WITH(an_older_page_takes_nothing_back),
 	  TEST_WITH(a_refresh_is_not_undone_by_an_older_lookup),
 	  TEST_WITH(a_later_page_is_not_undone_by_a_lookup_on_its_way),
@@ -342,6 +372,7 @@ TEST_MAIN(TEST_WITH(an_older_page_takes_nothing_back),
 	  TEST_WITH(a_page_answers_a_lookup_that_waits),
 	  TEST_WITH(but_not_one_that_wants_what_is_there_now),
 	  TEST_WITH(nor_one_that_waited_for_another),
+	  TEST_WITH(a_listing_by_the_way_is_not_undone_either),
 	  TEST_WITH(a_refresh_that_has_ended_is_not_undone),
 	  TEST_WITH(a_later_refresh_neither),
 	  TEST_WITH(an_older_page_of_a_refresh_neither))

@@ -259,6 +259,42 @@ static void a_page_that_travels_says_nothing_of_a_suspect(
 	assert_true(f.flag);
 }
 
+/* A page answers a lookup; then the name goes and comes again while the answer
+ * that nobody needs is on its way. */
+static void who_comes_after_a_page_has_answered_asks_anew(
+	void **state ATTR_UNUSED)
+{
+	const struct fake_ufs_faults slow = { .stat_back_ms = 8000 };
+	struct lookup_request req = { 0, bytes("x"), 0 };
+	const struct list_request all = {
+		0, bytes("/data"), 0, 0, true, false
+	};
+	struct rpc_pending p[3] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 } };
+
+	fake_ufs_put(f.bucket, "x", 10);
+	assert_int_equal(mount("/data"), 0);
+	assert_int_equal(stat_path("/data", false), 0);
+	req.parent = f.id;
+	fake_ufs_set(f.bucket, &slow);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(lookup), &p[0], &req, on_lookup);
+	sim_run(f.loop, 100);
+	rpc_call(f.client, RPC_MASTER_METHOD(list), &p[1], &all, on_list);
+	sim_run(f.loop, 100);
+	assert_int_equal(f.calls, 2);
+	fake_ufs_remove(f.bucket, "x");
+	assert_int_equal(list_after("/data", 0, 0, true), 0);
+	assert_int_equal(f.n, 0);
+	sim_run(f.loop, 6000);
+	fake_ufs_put(f.bucket, "x", 77);
+	begin();
+	rpc_call(f.client, RPC_MASTER_METHOD(lookup), &p[2], &req, on_lookup);
+	sim_run(f.loop, 20000);
+	assert_int_equal(f.calls, 1);
+	assert_int_equal(f.code, 0);
+	assert_int_equal(f.length, 77);
+}
+
 static void a_refresh_of_a_name_sees_what_came_before_it(
 	void **state ATTR_UNUSED)
 {
@@ -407,6 +443,12 @@ static void a_listing_beside_ends_where_it_is_long(void **state ATTR_UNUSED)
 	look_into(0, 0, 1);
 	look_into(1, 0, 1);
 	assert_int_equal(n_lists(), lists + 2 + 2);
+	fake_ufs_put(f.bucket, "p/new/0", 0); /* comes to an end too */
+	fake_ufs_put(f.bucket, "p/new/1", 1);
+	assert_int_equal(stat_path("/data/p/new/0", true), 0);
+	assert_int_equal(stat_path("/data/p/new/1", true), 0);
+	sim_run(f.loop, 1000);
+	assert_int_equal(n_lists(), lists + 2 + 2 + 1); /* not that one again */
 }
 
 /* A listing that was given up leaves no trace: what is asked for by itself is
@@ -484,6 +526,7 @@ TEST_MAIN(
 	TEST_WITH(a_suspect_is_looked_at_again),
 	TEST_WITH(a_second_suspicion_asks_only_while_the_version_is_known),
 	TEST_WITH(a_page_that_travels_says_nothing_of_a_suspect),
+	TEST_WITH(who_comes_after_a_page_has_answered_asks_anew),
 	TEST_WITH(a_refresh_of_a_name_sees_what_came_before_it),
 	TEST_WITH(names_one_after_the_other_make_a_listing),
 	TEST_WITH(a_large_directory_is_not_listed_by_the_way),
