@@ -18,6 +18,7 @@ import apart
 import data
 import runner
 from readtree import compare_all
+from rgw import free_ports
 
 
 def via(bucket):
@@ -117,6 +118,18 @@ def test_what_is_held_goes_on_when_released(bucket, fault):
     t.join(10)
     assert got == [body]
     assert bucket.proxy.held() == 0
+
+
+def test_free_ports_are_none_that_the_kernel_chooses():
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low, high = (int(w) for w in f.read().split())
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", free_ports(1)[0]))
+    ports = free_ports(500)
+    assert len(set(ports)) == 500
+    assert taken.getsockname()[1] not in ports
+    assert not [p for p in ports if low <= p <= high]
+    taken.close()
 
 
 def test_the_gateway_dies_and_comes_back_with_its_objects(bucket):

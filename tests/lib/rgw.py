@@ -9,6 +9,7 @@ memory.
 import concurrent.futures
 import http.client
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -76,9 +77,21 @@ rgw_thread_pool_size = 64
 
 
 def free_ports(n):
-    socks = [socket.socket() for _ in range(n)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
+    """Ports that nobody listens on, none of those that the kernel gives to who
+    lets it choose: another process would have them before they are used."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low, high = (int(w) for w in f.read().split())
+    others = [p for p in range(10000, 65536) if not low <= p <= high]
+    socks = []
+    for port in random.sample(others, len(others)):
+        if len(socks) == n:
+            break
+        s = socket.socket()
+        try:
+            s.bind(("127.0.0.1", port))
+            socks.append(s)
+        except OSError:
+            s.close()
     ports = [s.getsockname()[1] for s in socks]
     for s in socks:
         s.close()
