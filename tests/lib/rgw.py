@@ -77,13 +77,14 @@ rgw_thread_pool_size = 64
 
 
 def free_ports(n):
-    """Ports that nobody listens on, none of those that the kernel gives to who
-    lets it choose: another process would have them before they are used."""
+    """Ports that nobody listens on; if there are others, none of those that the
+    kernel gives to who lets it choose: another process might have them before
+    they are used."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
         low, high = (int(w) for w in f.read().split())
-    others = [p for p in range(10000, 65536) if not low <= p <= high]
+    ports = random.sample(range(10000, 65536), 55536)
     socks = []
-    for port in random.sample(others, len(others)):
+    for port in sorted(ports, key=lambda p: low <= p <= high):
         if len(socks) == n:
             break
         s = socket.socket()
